@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// The immutable view of the world that control builds and workers read.
+//
+// Everything reachable from a snapshot is constant from its publication until every worker has
+// passed a quiescent state after its replacement. Workers never write here.
+
+#include <stdalign.h>
+#include <stdint.h>
+
+#include "sluice/types.h"
+
+struct rte_fib;
+struct rte_fib6;
+struct sluice_target_table; // dataplane/target_table.h
+
+// Secret for the row hash, expanded from the cluster seed (equal on every host of a cluster).
+struct sluice_hash_key {
+	uint64_t k[4];
+};
+
+// How a packet leaves: the port out and the Ethernet header it gets.
+struct sluice_adjacency {
+	uint8_t destination[6];
+	uint8_t source[6];
+	uint16_t mtu;  // of the port out: largest IP packet, bytes
+	uint8_t port;  // index into the configured ports
+	uint8_t state; // enum sluice_adjacency_state
+};
+static_assert(sizeof(struct sluice_adjacency) == 16, "embedded in a cache line");
+
+enum sluice_adjacency_state {
+	SLUICE_ADJACENCY_NONE,       // no route, or out of an interface that is not a port
+	SLUICE_ADJACENCY_UNRESOLVED, // routed over a port, link-layer address unknown
+	SLUICE_ADJACENCY_READY,
+};
+
+// A place where clients reach a service: VIP and port, or a host address and node port.
+// Indexed by frontend id (stable for as long as the target serves the service; 0 is none).
+struct sluice_frontend {
+	struct sluice_target target;
+	uint16_t service;     // index into services
+	uint16_t address_sum; // ones' complement sum of the address's 16-bit words, as on the wire
+	uint16_t port_sum;    // the same of the port: the port itself, in network byte order
+};
+
+// An endpoint of one service. Indexed by slot; one line, as every packet in reads it.
+struct sluice_endpoint {
+	alignas(64) struct sluice_target target;
+	uint16_t generation;  // matches the flow entries that may use this slot; 0 is never used
+	uint16_t service;     // index into services
+	uint16_t address_sum; // as in struct sluice_frontend
+	uint16_t port_sum;
+	struct sluice_adjacency adjacency;
+	uint8_t flags; // SLUICE_ENDPOINT_*
+};
+static_assert(sizeof(struct sluice_endpoint) == 64, "one cache line");
+
+enum {
+	SLUICE_ENDPOINT_LIVE = 1 << 0,     // the slot is in use: its flows stay
+	SLUICE_ENDPOINT_DRAINING = 1 << 1, // keeps its flows, takes no new ones
+};
+
+enum sluice_on_empty {
+	SLUICE_ON_EMPTY_REFUSE,
+	SLUICE_ON_EMPTY_DROP,
+	SLUICE_ON_EMPTY_KEEP_LAST,
+};
+
+// A service as the workers need it. Indexed by service index, which belongs to one snapshot.
+struct sluice_service {
+	const uint16_t *rows;  // Maglev: row -> index into slots; NULL where nothing is selectable
+	const uint32_t *slots; // index -> endpoint slot
+	uint32_t table_size;   // rows
+	uint8_t on_empty;      // enum sluice_on_empty
+};
+
+// Return traffic: what the source (an endpoint's target) may stand for. Several where the
+// endpoint serves several frontends; then the flow table decides.
+struct sluice_return {
+	uint32_t first; // index into return_candidates
+	uint32_t count;
+};
+
+struct sluice_return_candidate {
+	uint32_t slot;
+	uint16_t frontend;
+	uint16_t reserved;
+};
+
+struct sluice_snapshot {
+	uint64_t generation;
+	struct sluice_hash_key row_key;
+
+	const struct sluice_target_table *frontend_table; // target -> frontend id
+	const struct sluice_target_table *return_table;   // target -> index into returns
+	const struct sluice_target_table *local_table;    // host's own addresses (port, protocol 0)
+
+	const struct sluice_frontend *frontends;
+	const struct sluice_endpoint *endpoints;
+	const struct sluice_service *services;
+	const struct sluice_return *returns;
+	const struct sluice_return_candidate *return_candidates;
+
+	// Where a packet for any address goes: longest prefix -> index into adjacencies.
+	// Index 0 is "no route". Neighbours stand in the tables as host routes.
+	struct rte_fib *routes_v4;
+	struct rte_fib6 *routes_v6;
+	const struct sluice_adjacency *adjacencies;
+
+	uint32_t frontend_count; // highest id + 1
+	uint32_t endpoint_count; // highest slot + 1
+	uint32_t service_count;
+	uint32_t adjacency_count;
+};
