@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// A port: where workers receive and transmit. Opened, read and closed by the control thread;
+// workers use `id` and the queue numbers only.
+//
+// Worker w polls queue w of each port that has one, and transmits on queue w % tx_queues of any.
+// Where a port has fewer tx queues than workers, workers that share one must take turns.
+//
+// What goes wrong is logged in words with its fix; the return value only says that it did.
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sluice/types.h"
+
+struct rte_mempool;
+
+enum sluice_port_kind {
+	SLUICE_PORT_AF_XDP,
+	SLUICE_PORT_VDEV,
+};
+
+struct sluice_port_config {
+	enum sluice_port_kind kind;
+	const char *device; // what stands after "af_xdp:" or "vdev:"
+	uint16_t queues;    // receive queues, at least 1
+};
+
+struct sluice_port {
+	unsigned index;  // in the configuration: struct sluice_adjacency's port
+	char name[64];   // in metrics: the interface's, or the virtual device's
+	char device[64]; // DPDK's name
+	enum sluice_port_kind kind;
+	uint16_t id; // DPDK's
+	int ifindex; // 0: no kernel interface
+	uint8_t mac[6];
+	uint16_t mtu; // largest IP packet, bytes
+	uint16_t rx_queues, tx_queues;
+	bool started;
+};
+
+// What the device lost, since it was opened.
+struct sluice_port_losses {
+	uint64_t missed; // received, but no room in the queue
+	uint64_t errors; // received broken
+};
+
+// "af_xdp:eth1", "vdev:net_null0,copy=1" -> kind and device (pointing into text).
+// -EINVAL: neither; -ENOTSUP: pci:, which this version does not have.
+int sluice_port_device_parse(const char *text, enum sluice_port_kind *kind, const char **device);
+
+// Before the EAL starts: bytes of the largest frame the port can be handed, or -errno with the
+// reason logged (no such interface, down, too few channels, MTU too large for AF_XDP).
+int sluice_port_check(const struct sluice_port_config *config);
+
+// The packet buffers all ports share, so that an AF_XDP port transmits in place what another one
+// received. count: sluice_eal_buffers; frame: the largest of sluice_port_check.
+struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame);
+
+// Creates the device, sets up its queues and starts it. copy: hugepages are not in use, so an
+// AF_XDP socket must be in copy mode. For AF_XDP, call sluice_steer_prepare before and
+// sluice_steer_attach after. workers: how many may transmit.
+int sluice_port_open(struct sluice_port *port, unsigned index,
+                     const struct sluice_port_config *config, struct rte_mempool *pool,
+                     unsigned workers, bool copy);
+
+// After the last worker has left it. An AF_XDP port's steering program goes with it.
+void sluice_port_close(struct sluice_port *port);
+
+bool sluice_port_link_up(const struct sluice_port *port);
+int sluice_port_losses(const struct sluice_port *port, struct sluice_port_losses *losses);
