@@ -22,7 +22,7 @@ void sluice_hash_key_expand(struct sluice_hash_key *key, const char *seed)
 {
 	// Digits of pi (Blowfish's): constants that nobody chose.
 	static const struct sluice_hash_key start = {
-		{0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0, 0x082efa98ec4e6c89}};
+	        {0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0, 0x082efa98ec4e6c89}};
 	size_t len = strlen(seed);
 
 	for (unsigned i = 0; i < 4; i++) {

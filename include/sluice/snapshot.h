@@ -72,6 +72,7 @@ enum sluice_on_empty {
 struct sluice_service {
 	const uint16_t *rows;  // Maglev: row -> index into slots; NULL where nothing is selectable
 	const uint32_t *slots; // index -> endpoint slot
+	uint64_t salt;         // of the row hash: the VIP's target, hashed with the row key
 	uint32_t table_size;   // rows
 	uint8_t on_empty;      // enum sluice_on_empty
 };

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Whose packet is it? The destination decides first: a frontend's target is client traffic. Then
+// the source: an endpoint's target is return traffic, unless it goes to one of the host's own
+// addresses (a health probe's answer, an administrator's curl): that is the kernel's.
+
+#include "dataplane/pipeline.h"
+
+#include "dataplane/target_table.h"
+
+static inline bool is_local(const struct sluice_snapshot *s, const struct sluice_packet *p,
+                            enum sluice_family family)
+{
+	struct sluice_target t = sluice_packet_address(p, SLUICE_DESTINATION, family);
+
+	return sluice_target_table_get(s->local_table, &t, family) != SLUICE_TARGET_NONE;
+}
+
+// A fragment has no ports: one for a virtual address is dropped here, others are the kernel's.
+// Virtual addresses stand in the frontend table as targets without port and protocol.
+static inline void classify_fragment(const struct sluice_snapshot *s, struct sluice_packet *p,
+                                     enum sluice_family family)
+{
+	struct sluice_target t = sluice_packet_address(p, SLUICE_DESTINATION, family);
+
+	if (sluice_target_table_get(s->frontend_table, &t, family) != SLUICE_TARGET_NONE)
+		sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
+	else
+		p->verdict = SLUICE_VERDICT_PASS;
+}
+
+// Which frontend a return packet answers for. One candidate: that one. Several: the one under
+// which the flow table knows the client with this endpoint.
+static inline bool find_return(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+                               const struct sluice_return *r, enum sluice_family family)
+{
+	const struct sluice_snapshot *s = ctx->snapshot;
+	const struct sluice_return_candidate *c = &s->return_candidates[r->first];
+	struct sluice_target client;
+
+	if (r->count == 1) {
+		p->frontend = c->frontend;
+		p->slot = c->slot;
+		return true;
+	}
+	client = sluice_packet_target(p, SLUICE_DESTINATION, family);
+	for (uint32_t i = 0; i < r->count; i++) {
+		uint64_t key = sluice_flow_key(ctx->flows, &client.address, client.port,
+		                               c[i].frontend, family);
+		struct sluice_flow_ref ref =
+		        sluice_flow_find(ctx->flows, key, sluice_flow_hash(ctx->flows, key));
+		if (!ref.entry)
+			continue;
+		struct sluice_flow_value v = sluice_flow_unpack(ref.value);
+
+		if (v.slot == c[i].slot && v.generation == s->endpoints[v.slot].generation) {
+			p->frontend = c[i].frontend;
+			p->slot = c[i].slot;
+			return true;
+		}
+	}
+	return false;
+}
+
+static inline void classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
+                                unsigned index, enum sluice_family family)
+{
+	const struct sluice_snapshot *s = ctx->snapshot;
+	struct sluice_packet *p = &b->packets[index];
+	struct sluice_target t;
+	uint32_t found;
+
+	if (p->fragment) {
+		classify_fragment(s, p, family);
+		return;
+	}
+	t = sluice_packet_target(p, SLUICE_DESTINATION, family);
+	found = sluice_target_table_get(s->frontend_table, &t, family);
+	if (found != SLUICE_TARGET_NONE) {
+		struct sluice_target client = sluice_packet_target(p, SLUICE_SOURCE, family);
+
+		p->frontend = (uint16_t)found;
+		p->key = sluice_flow_key(ctx->flows, &client.address, client.port, p->frontend,
+		                         family);
+		p->hash = sluice_flow_hash(ctx->flows, p->key);
+		sluice_flow_prefetch(ctx->flows, p->hash);
+		b->in[b->in_count++] = (uint8_t)index;
+		return;
+	}
+	t = sluice_packet_target(p, SLUICE_SOURCE, family);
+	found = sluice_target_table_get(s->return_table, &t, family);
+	if (found == SLUICE_TARGET_NONE || is_local(s, p, family))
+		p->verdict = SLUICE_VERDICT_PASS;
+	else if (!find_return(ctx, p, &s->returns[found], family))
+		sluice_packet_drop(p, SLUICE_DROP_NO_RETURN_FLOW);
+	else
+		b->returns[b->return_count++] = (uint8_t)index;
+}
+
+void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		const struct sluice_packet *p = &b->packets[i];
+
+		if (p->verdict != SLUICE_VERDICT_NONE)
+			continue;
+		if (p->family == SLUICE_IPV4)
+			classify_one(ctx, b, i, SLUICE_IPV4);
+		else
+			classify_one(ctx, b, i, SLUICE_IPV6);
+	}
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// A packet on its way through the pipeline, and the wire formats it is read by. The descriptor
+// is the worker's own; the bytes stay where the port put them.
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "sluice/counters.h"
+#include "sluice/types.h"
+
+enum {
+	SLUICE_BURST = 32,    // packets that go through the stages together
+	SLUICE_ETHERNET = 14, // bytes of an Ethernet header
+	SLUICE_HEADROOM = 64, // bytes before data that an answer may use
+};
+
+// What becomes of a packet: exactly one of these when the pipeline has run.
+enum sluice_verdict {
+	SLUICE_VERDICT_NONE, // not decided yet
+	SLUICE_VERDICT_TRANSMIT,
+	SLUICE_VERDICT_DROP,    // reason says why
+	SLUICE_VERDICT_PASS,    // not sluice's: to the kernel, as it came
+	SLUICE_VERDICT_RESOLVE, // rewritten, next hop unknown: the kernel resolves it and sends
+};
+
+// What a packet turned out to be. Set by classify.
+enum sluice_traffic {
+	SLUICE_TRAFFIC_IN,     // client to frontend
+	SLUICE_TRAFFIC_RETURN, // endpoint to client
+};
+
+struct sluice_packet {
+	uint8_t *data;   // Ethernet header
+	void *buffer;    // the worker's handle (an mbuf)
+	uint32_t length; // bytes in all
+	uint16_t head;   // bytes at data that are contiguous
+	uint16_t l4;     // offset of the TCP or UDP header; the IP header is at SLUICE_ETHERNET
+	uint8_t port_in;
+	uint8_t port_out;
+	uint8_t verdict;    // enum sluice_verdict
+	uint8_t reason;     // enum sluice_drop, with DROP
+	uint8_t family;     // enum sluice_family
+	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP
+	uint8_t tcp_flags;  // 0 with UDP
+	bool fragment;      // the transport header is not all there: no ports
+	bool answer;        // turned into an answer to its sender: data and length may differ
+	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
+	uint32_t slot;      // endpoint
+	uint64_t key, hash; // of the flow
+};
+
+enum {
+	SLUICE_TCP_FIN = 0x01,
+	SLUICE_TCP_SYN = 0x02,
+	SLUICE_TCP_RST = 0x04,
+	SLUICE_TCP_ACK = 0x10,
+};
+
+// Headers as on the wire; all multi-byte fields in network byte order.
+struct sluice_ipv4 {
+	uint8_t version_ihl;
+	uint8_t tos;
+	uint16_t total_length;
+	uint16_t id;
+	uint16_t fragment;
+	uint8_t ttl;
+	uint8_t protocol;
+	uint16_t checksum;
+	uint8_t source[4];
+	uint8_t destination[4];
+} __attribute__((packed, aligned(2)));
+
+struct sluice_ipv6 {
+	uint32_t version_class_flow;
+	uint16_t payload_length;
+	uint8_t next_header;
+	uint8_t hop_limit;
+	uint8_t source[16];
+	uint8_t destination[16];
+} __attribute__((packed, aligned(2)));
+
+struct sluice_tcp {
+	uint16_t source;
+	uint16_t destination;
+	uint32_t sequence;
+	uint32_t acknowledgement;
+	uint8_t offset; // upper four bits: header length in words
+	uint8_t flags;
+	uint16_t window;
+	uint16_t checksum;
+	uint16_t urgent;
+} __attribute__((packed, aligned(2)));
+
+struct sluice_udp {
+	uint16_t source;
+	uint16_t destination;
+	uint16_t length;
+	uint16_t checksum;
+} __attribute__((packed, aligned(2)));
+
+static_assert(sizeof(struct sluice_ipv4) == 20, "RFC 791");
+static_assert(sizeof(struct sluice_ipv6) == 40, "RFC 8200");
+static_assert(sizeof(struct sluice_tcp) == 20, "RFC 9293");
+static_assert(sizeof(struct sluice_udp) == 8, "RFC 768");
+
+static inline void *sluice_packet_l3(const struct sluice_packet *p)
+{
+	return p->data + SLUICE_ETHERNET;
+}
+
+static inline void *sluice_packet_l4(const struct sluice_packet *p)
+{
+	return p->data + p->l4;
+}
+
+// Offset of the first byte behind the IP packet: a short frame has padding there.
+static inline uint32_t sluice_packet_end(const struct sluice_packet *p)
+{
+	if (p->family == SLUICE_IPV4) {
+		const struct sluice_ipv4 *ip = sluice_packet_l3(p);
+
+		return SLUICE_ETHERNET + (uint32_t)ntohs(ip->total_length);
+	}
+	const struct sluice_ipv6 *ip = sluice_packet_l3(p);
+
+	return SLUICE_ETHERNET + (uint32_t)sizeof(*ip) + ntohs(ip->payload_length);
+}
+
+static inline void sluice_packet_drop(struct sluice_packet *p, enum sluice_drop reason)
+{
+	p->verdict = SLUICE_VERDICT_DROP;
+	p->reason = (uint8_t)reason;
+}
+
+enum sluice_side {
+	SLUICE_SOURCE,
+	SLUICE_DESTINATION,
+};
+
+// The packet's source or destination as a key. Ports stand first in TCP and UDP alike.
+static inline struct sluice_target sluice_packet_target(const struct sluice_packet *p,
+                                                        enum sluice_side side,
+                                                        enum sluice_family family)
+{
+	const uint8_t *l3 = sluice_packet_l3(p);
+	struct sluice_target t;
+
+	if (family == SLUICE_IPV4) {
+		t.address = (struct sluice_address){.bytes = {[10] = 0xff, [11] = 0xff}};
+		memcpy(&t.address.bytes[12], l3 + (side == SLUICE_SOURCE ? 12 : 16), 4);
+	} else {
+		memcpy(t.address.bytes, l3 + (side == SLUICE_SOURCE ? 8 : 24), 16);
+	}
+	memcpy(&t.port, p->data + p->l4 + (side == SLUICE_SOURCE ? 0 : 2), 2);
+	t.protocol = p->protocol;
+	t.family = (uint8_t)family;
+	return t;
+}
+
+// The address alone.
+static inline struct sluice_target sluice_packet_address(const struct sluice_packet *p,
+                                                         enum sluice_side side,
+                                                         enum sluice_family family)
+{
+	const uint8_t *l3 = sluice_packet_l3(p);
+	struct sluice_target t = {.family = (uint8_t)family};
+
+	if (family == SLUICE_IPV4)
+		t.address = sluice_address_from_v4(0);
+	if (family == SLUICE_IPV4)
+		memcpy(&t.address.bytes[12], l3 + (side == SLUICE_SOURCE ? 12 : 16), 4);
+	else
+		memcpy(t.address.bytes, l3 + (side == SLUICE_SOURCE ? 8 : 24), 16);
+	return t;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/pipeline.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+enum {
+	ETHERTYPE_VLAN = 0x8100,
+	ETHERTYPE_QINQ = 0x88a8,
+	ETHERTYPE_V4 = 0x0800,
+	ETHERTYPE_V6 = 0x86dd,
+	FRAGMENT_MASK_V4 = 0x3fff, // more-fragments and offset
+	FRAGMENT_MASK_V6 = 0xfff9,
+	EXTENSIONS_MAX = 8, // of IPv6 in a row: more is nobody's honest packet
+};
+
+static void parse_transport(struct sluice_packet *p, uint32_t l4, uint32_t l4_length)
+{
+	bool tcp = p->protocol == IPPROTO_TCP;
+	uint32_t smallest = tcp ? sizeof(struct sluice_tcp) : sizeof(struct sluice_udp);
+
+	if (!tcp && p->protocol != IPPROTO_UDP) {
+		p->verdict = SLUICE_VERDICT_PASS;
+		return;
+	}
+	if (l4_length < smallest) {
+		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
+		return;
+	}
+	if (l4 + smallest > p->head) {
+		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+		return;
+	}
+	p->l4 = (uint16_t)l4;
+	if (tcp) {
+		const struct sluice_tcp *h = sluice_packet_l4(p);
+		uint32_t header = (uint32_t)(h->offset >> 4) * 4;
+
+		p->tcp_flags = h->flags;
+		if (header < sizeof(*h) || header > l4_length)
+			sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
+	} else {
+		const struct sluice_udp *h = sluice_packet_l4(p);
+		uint32_t length = ntohs(h->length);
+
+		p->tcp_flags = 0;
+		if (length < sizeof(*h) || length > l4_length)
+			sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
+	}
+}
+
+static void parse_v4(struct sluice_packet *p)
+{
+	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
+
+	if (p->head < SLUICE_ETHERNET + sizeof(*ip)) {
+		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+		return;
+	}
+	uint32_t header = (uint32_t)(ip->version_ihl & 0x0f) * 4;
+	uint32_t total = ntohs(ip->total_length);
+
+	if ((ip->version_ihl >> 4) != 4 || header < sizeof(*ip) || total < header) {
+		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
+		return;
+	}
+	if (SLUICE_ETHERNET + total > p->length || SLUICE_ETHERNET + header > p->head) {
+		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+		return;
+	}
+	p->family = SLUICE_IPV4;
+	p->protocol = ip->protocol;
+	if (ip->fragment & htons(FRAGMENT_MASK_V4)) {
+		p->fragment = true;
+		return;
+	}
+	parse_transport(p, SLUICE_ETHERNET + header, total - header);
+}
+
+// Walks hop-by-hop options, routing and destination options up to the transport header
+// (RFC 8200, section 4).
+static void parse_v6(struct sluice_packet *p)
+{
+	const struct sluice_ipv6 *ip = sluice_packet_l3(p);
+
+	if (p->head < SLUICE_ETHERNET + sizeof(*ip)) {
+		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+		return;
+	}
+	uint32_t at = SLUICE_ETHERNET + sizeof(*ip);
+	uint32_t end = at + ntohs(ip->payload_length);
+	uint8_t next = ip->next_header;
+
+	if ((p->data[SLUICE_ETHERNET] >> 4) != 6) {
+		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
+		return;
+	}
+	if (end > p->length) {
+		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+		return;
+	}
+	p->family = SLUICE_IPV6;
+	for (unsigned i = 0; next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
+	                     next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT;
+	     i++) {
+		const uint8_t *h = p->data + at;
+
+		if (i == EXTENSIONS_MAX || at + 8 > end) {
+			sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
+			return;
+		}
+		if (at + 8 > p->head) {
+			sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+			return;
+		}
+		if (next == IPPROTO_FRAGMENT) {
+			uint16_t offset;
+
+			memcpy(&offset, h + 2, 2);
+			if (offset & htons(FRAGMENT_MASK_V6)) {
+				p->fragment = true;
+				return;
+			}
+			at += 8; // an atomic fragment (RFC 6946) is a whole packet
+		} else {
+			at += 8 + h[1] * 8U;
+		}
+		next = h[0];
+	}
+	if (at > end) {
+		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
+		return;
+	}
+	p->protocol = next;
+	parse_transport(p, at, end - at);
+}
+
+static void parse_one(struct sluice_packet *p)
+{
+	uint16_t type;
+
+	if (p->head < SLUICE_ETHERNET) {
+		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+		return;
+	}
+	memcpy(&type, p->data + 12, 2);
+	if (type == htons(ETHERTYPE_V4))
+		parse_v4(p);
+	else if (type == htons(ETHERTYPE_V6))
+		parse_v6(p);
+	else if (type == htons(ETHERTYPE_VLAN) || type == htons(ETHERTYPE_QINQ))
+		sluice_packet_drop(p, SLUICE_DROP_VLAN);
+	else
+		p->verdict = SLUICE_VERDICT_PASS;
+}
+
+void sluice_parse(struct sluice_burst *b)
+{
+	for (unsigned i = 0; i < b->count; i++)
+		parse_one(&b->packets[i]);
+}

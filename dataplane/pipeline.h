@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// The packet's way, on one page.
+//
+//   parse     headers, every length checked                          parse.c
+//   classify  client to frontend, endpoint to client, or not ours    classify.c
+//   track     the flow table: known flows keep their endpoint        track.c
+//   select    new flows: Maglev row -> endpoint                      track.c
+//   rewrite   addresses, ports, checksums, TTL, MACs                 rewrite_nat.c
+//   refuse    no endpoint: a reset or "port unreachable"             refuse.c
+//
+// Each stage runs over the whole burst and prefetches what the next one reads, so that the cache
+// misses of a burst overlap. A stage looks only at packets without a verdict.
+
+#include <stdint.h>
+
+#include "dataplane/flow_table.h"
+#include "dataplane/packet.h"
+#include "sluice/counters.h"
+#include "sluice/snapshot.h"
+
+// What a worker hands to the stages. One per worker.
+struct sluice_pipeline {
+	const struct sluice_snapshot *snapshot; // loaded once a round
+	struct sluice_flow_table *flows;
+	struct sluice_worker_counters *counters;
+	struct sluice_endpoint_counters *endpoint_counters; // by slot
+	uint32_t now;                                       // seconds since boot
+	uint32_t refuse_second;                             // the second the budget is of
+	uint32_t refuse_budget;                             // answers left in that second
+};
+
+enum {
+	SLUICE_REFUSALS_PER_SECOND = 1000, // per worker
+};
+
+// A burst between the stages: packets still in work, by what they are. Lists keep the burst's
+// order, which is what keeps a flow's packets in order.
+struct sluice_burst {
+	struct sluice_packet *packets;
+	unsigned count;
+	unsigned in_count, return_count;
+	uint8_t in[SLUICE_BURST];      // indices into packets: client to frontend
+	uint8_t returns[SLUICE_BURST]; // endpoint to client
+};
+
+// Runs all stages over at most SLUICE_BURST packets; then every packet has a verdict, and all
+// but the port counters are counted.
+void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets,
+                         unsigned count);
+
+void sluice_parse(struct sluice_burst *b);
+void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b);
+void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b);
+void sluice_rewrite_nat(struct sluice_pipeline *ctx, struct sluice_burst *b);
+
+// Sets port_out's adjacency of each return packet from the route tables: adjacencies[i] for
+// b->returns[i].
+void sluice_route(const struct sluice_snapshot *s, const struct sluice_burst *b,
+                  const struct sluice_adjacency *adjacencies[SLUICE_BURST]);
+
+// Answers a packet for a service without endpoints, in its own buffer.
+void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p);

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// A service without endpoints refuses at once, as a host with a closed port would: TCP with a
+// reset (RFC 9293, 3.10.7.1), UDP with port unreachable (RFC 792, RFC 4443). The answer is made
+// in the packet's own buffer and goes back the way it came, to the sender's MAC.
+
+#include "dataplane/pipeline.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "dataplane/checksum.h"
+
+enum {
+	ANSWER_TTL = 64,
+	QUOTE_V4 = 548,  // so that the ICMP packet is no longer than 576 bytes (RFC 1812)
+	QUOTE_V6 = 1232, // no longer than the least MTU of 1280
+	ICMP_HEADER = 8,
+	ICMP_UNREACHABLE = 3,
+	ICMP_PORT = 3,
+	ICMP6_UNREACHABLE = 1,
+	ICMP6_PORT = 4,
+};
+
+static void swap(void *a, void *b, size_t size)
+{
+	uint8_t keep[16];
+
+	memcpy(keep, a, size);
+	memcpy(a, b, size);
+	memcpy(b, keep, size);
+}
+
+static void send_back(struct sluice_packet *p)
+{
+	swap(p->data, p->data + 6, 6);
+	p->port_out = p->port_in;
+	p->answer = true;
+	p->verdict = SLUICE_VERDICT_TRANSMIT;
+}
+
+// An IP header at the packet's start, addressed from the old destination to the old source.
+static void write_network(struct sluice_packet *p, uint8_t protocol, uint16_t payload)
+{
+	if (p->family == SLUICE_IPV4) {
+		struct sluice_ipv4 *ip = sluice_packet_l3(p);
+
+		swap(ip->source, ip->destination, 4);
+		ip->version_ihl = 0x45;
+		ip->tos = 0;
+		ip->total_length = htons((uint16_t)(sizeof(*ip) + payload));
+		ip->id = 0;
+		ip->fragment = htons(0x4000); // don't fragment: then id may be 0 (RFC 6864)
+		ip->ttl = ANSWER_TTL;
+		ip->protocol = protocol;
+		ip->checksum = 0;
+		ip->checksum = sluice_checksum_bytes(ip, sizeof(*ip));
+	} else {
+		struct sluice_ipv6 *ip = sluice_packet_l3(p);
+
+		swap(ip->source, ip->destination, 16);
+		ip->version_class_flow = htonl(6U << 28);
+		ip->payload_length = htons(payload);
+		ip->next_header = protocol;
+		ip->hop_limit = ANSWER_TTL;
+	}
+}
+
+static uint32_t network_size(const struct sluice_packet *p)
+{
+	return p->family == SLUICE_IPV4 ? sizeof(struct sluice_ipv4) : sizeof(struct sluice_ipv6);
+}
+
+static uint16_t transport_checksum(struct sluice_packet *p, uint8_t protocol, uint16_t length)
+{
+	const uint8_t *l3 = sluice_packet_l3(p);
+	unsigned size = p->family == SLUICE_IPV4 ? 4 : 16;
+	const uint8_t *source = l3 + (p->family == SLUICE_IPV4 ? 12 : 8);
+
+	return sluice_checksum_transport(source, source + size, size, protocol,
+	                                 l3 + network_size(p), length);
+}
+
+static void answer_reset(struct sluice_packet *p)
+{
+	struct sluice_tcp old;
+	struct sluice_tcp *reset;
+
+	memcpy(&old, sluice_packet_l4(p), sizeof(old));
+	uint32_t segment = sluice_packet_end(p) - p->l4 - (uint32_t)(old.offset >> 4) * 4;
+	bool syn = old.flags & SLUICE_TCP_SYN, fin = old.flags & SLUICE_TCP_FIN;
+
+	write_network(p, IPPROTO_TCP, sizeof(*reset));
+	p->l4 = (uint16_t)(SLUICE_ETHERNET + network_size(p));
+	p->length = p->l4 + (uint32_t)sizeof(*reset);
+	reset = sluice_packet_l4(p);
+	*reset = (struct sluice_tcp){
+	        .source = old.destination,
+	        .destination = old.source,
+	        .offset = 5 << 4,
+	        .flags = SLUICE_TCP_RST,
+	};
+	if (old.flags & SLUICE_TCP_ACK) {
+		reset->sequence = old.acknowledgement;
+	} else {
+		reset->flags |= SLUICE_TCP_ACK;
+		reset->acknowledgement = htonl(ntohl(old.sequence) + segment + syn + fin);
+	}
+	reset->checksum = transport_checksum(p, IPPROTO_TCP, sizeof(*reset));
+	send_back(p);
+}
+
+// Moves the Ethernet header and a new IP header in front of the offending packet.
+static void answer_unreachable(struct sluice_packet *p)
+{
+	bool v4 = p->family == SLUICE_IPV4;
+	uint32_t quote = sluice_packet_end(p) - SLUICE_ETHERNET;
+	uint32_t most = v4 ? QUOTE_V4 : QUOTE_V6;
+	uint32_t grow = network_size(p) + ICMP_HEADER;
+	uint8_t *old = p->data;
+	uint8_t *icmp;
+
+	if (quote > most)
+		quote = most;
+	p->data = old - grow;
+	memmove(p->data, old, SLUICE_ETHERNET);
+	memmove(p->data + SLUICE_ETHERNET, old + SLUICE_ETHERNET, network_size(p));
+	p->length = SLUICE_ETHERNET + grow + quote;
+	icmp = p->data + SLUICE_ETHERNET + network_size(p);
+	memset(icmp, 0, ICMP_HEADER);
+	icmp[0] = v4 ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE;
+	icmp[1] = v4 ? ICMP_PORT : ICMP6_PORT;
+
+	uint8_t protocol = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	uint16_t length = (uint16_t)(ICMP_HEADER + quote);
+
+	write_network(p, protocol, length);
+	uint16_t checksum =
+	        v4 ? sluice_checksum_bytes(icmp, length) : transport_checksum(p, protocol, length);
+
+	memcpy(icmp + 2, &checksum, 2);
+	send_back(p);
+}
+
+static bool may_answer(struct sluice_pipeline *ctx)
+{
+	if (ctx->refuse_second != ctx->now) {
+		ctx->refuse_second = ctx->now;
+		ctx->refuse_budget = SLUICE_REFUSALS_PER_SECOND;
+	}
+	if (ctx->refuse_budget == 0)
+		return false;
+	ctx->refuse_budget--;
+	return true;
+}
+
+void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	bool tcp = p->protocol == IPPROTO_TCP;
+
+	if (tcp && (p->tcp_flags & SLUICE_TCP_RST))
+		sluice_packet_drop(p, SLUICE_DROP_NO_ENDPOINT); // never a reset for a reset
+	else if (p->head != p->length)
+		sluice_packet_drop(p, SLUICE_DROP_NO_ENDPOINT); // in pieces: not worth gathering
+	else if (!may_answer(ctx))
+		sluice_packet_drop(p, SLUICE_DROP_REFUSE_LIMITED);
+	else if (tcp)
+		answer_reset(p);
+	else
+		answer_unreachable(p);
+}

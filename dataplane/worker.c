@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// A worker's round: burst in from each of its queues, pipeline, burst out to each port. Between
+// rounds it reports a quiescent state, which is what lets control free old snapshots.
+//
+// The workers share the snapshot (read), the flow table (lock-free) and the ring of packets that
+// wait for a next hop; all else is their own. Each has one transmit queue on every port.
+
+#include "dataplane/worker.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "dataplane/pipeline.h"
+
+enum {
+	TX_BUFFER = 256,     // packets a worker holds for a port that takes no more
+	RESOLVE_RING = 1024, // packets that wait for the control thread
+	IDLE_SPIN_US = 50,   // without packets before a worker sleeps
+	IDLE_SLEEP_MIN_NS = 10000,
+	IDLE_SLEEP_MAX_NS = 250000,
+	CLOCK_US = 10000, // how old a worker's idea of the time may be
+};
+
+struct queue {
+	uint16_t dpdk_port;
+	uint16_t queue;
+	uint8_t port; // index
+};
+
+struct tx_buffer {
+	uint16_t count;
+	struct rte_mbuf *packets[TX_BUFFER];
+};
+
+struct worker {
+	alignas(64) struct sluice_pipeline pipeline;
+	struct sluice_dataplane *dataplane;
+	unsigned id, lcore;
+	unsigned queue_count;
+	struct queue *queues;
+	struct tx_buffer tx[SLUICE_PORTS_MAX];
+	struct sluice_worker_counters counters;
+};
+
+struct sluice_dataplane {
+	alignas(64) _Atomic(const struct sluice_snapshot *) snapshot; // control: wo, workers: ro
+	struct rte_rcu_qsbr *rcu;
+	struct rte_ring *resolve;
+	const struct sluice_port *ports;
+	unsigned port_count;
+	bool idle_poll;
+	atomic_bool stop;
+	unsigned worker_count;
+	struct worker *workers;
+};
+
+// ---- out
+
+static void flush_port(struct worker *w, unsigned port)
+{
+	struct tx_buffer *tx = &w->tx[port];
+	struct sluice_port_counters *count = &w->counters.ports[port];
+	uint64_t bytes = 0;
+	uint16_t sizes[TX_BUFFER];
+	uint16_t sent;
+
+	for (unsigned i = 0; i < tx->count; i++)
+		sizes[i] = (uint16_t)tx->packets[i]->pkt_len;
+	sent = rte_eth_tx_burst(w->dataplane->ports[port].id, (uint16_t)w->id, tx->packets,
+	                        tx->count);
+	if (sent == 0)
+		return;
+	for (unsigned i = 0; i < sent; i++)
+		bytes += sizes[i];
+	sluice_count(&count->tx_packets, sent);
+	sluice_count(&count->tx_bytes, bytes);
+	tx->count -= sent;
+	memmove(tx->packets, tx->packets + sent, tx->count * sizeof(tx->packets[0]));
+}
+
+static void flush(struct worker *w)
+{
+	for (unsigned i = 0; i < w->dataplane->port_count; i++)
+		if (w->tx[i].count > 0)
+			flush_port(w, i);
+}
+
+static void transmit(struct worker *w, struct sluice_packet *p)
+{
+	struct tx_buffer *tx = &w->tx[p->port_out];
+	struct rte_mbuf *m = p->buffer;
+
+	if (p->answer) {
+		m->data_off = (uint16_t)(p->data - (uint8_t *)m->buf_addr);
+		m->data_len = (uint16_t)p->length;
+		m->pkt_len = p->length;
+	}
+	if (tx->count == TX_BUFFER)
+		flush_port(w, p->port_out);
+	if (tx->count == TX_BUFFER) {
+		sluice_count(&w->counters.drops[SLUICE_DROP_TX_FULL], 1);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	tx->packets[tx->count++] = m;
+}
+
+// The kernel resolves the next hop and sends: the control thread gives it the packet.
+static void resolve(struct worker *w, struct sluice_packet *p)
+{
+	struct rte_mbuf *m = p->buffer;
+
+	rte_pktmbuf_trim(m, (uint16_t)(p->length - sluice_packet_end(p)));
+	if (m->nb_segs == 1 && rte_ring_mp_enqueue(w->dataplane->resolve, m) == 0) {
+		sluice_count(&w->counters.ports[p->port_in].passed, 1);
+		return;
+	}
+	sluice_count(&w->counters.drops[SLUICE_DROP_NO_NEIGHBOUR], 1);
+	rte_pktmbuf_free(m);
+}
+
+static void dispose(struct worker *w, struct sluice_packet *p)
+{
+	switch (p->verdict) {
+	case SLUICE_VERDICT_TRANSMIT:
+		transmit(w, p);
+		break;
+	case SLUICE_VERDICT_RESOLVE:
+		resolve(w, p);
+		break;
+	case SLUICE_VERDICT_PASS: // no port has a kernel face yet
+		sluice_count(&w->counters.drops[SLUICE_DROP_NOT_OURS], 1);
+		rte_pktmbuf_free(p->buffer);
+		break;
+	default: // dropped, and counted by the pipeline
+		rte_pktmbuf_free(p->buffer);
+		break;
+	}
+}
+
+// ---- in
+
+static void describe(struct sluice_packet *p, struct rte_mbuf *m, uint8_t port)
+{
+	*p = (struct sluice_packet){
+	        .data = rte_pktmbuf_mtod(m, uint8_t *),
+	        .buffer = m,
+	        .length = m->pkt_len,
+	        .head = m->data_len,
+	        .port_in = port,
+	};
+}
+
+static unsigned poll_queue(struct worker *w, const struct queue *q)
+{
+	struct rte_mbuf *mbufs[SLUICE_BURST];
+	struct sluice_packet packets[SLUICE_BURST];
+	struct sluice_port_counters *count = &w->counters.ports[q->port];
+	uint64_t bytes = 0;
+	unsigned n = rte_eth_rx_burst(q->dpdk_port, q->queue, mbufs, SLUICE_BURST);
+
+	if (n == 0)
+		return 0;
+	for (unsigned i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+	for (unsigned i = 0; i < n; i++) {
+		describe(&packets[i], mbufs[i], q->port);
+		bytes += packets[i].length;
+	}
+	sluice_count(&count->rx_packets, n);
+	sluice_count(&count->rx_bytes, bytes);
+	sluice_count(&w->counters.packets, n);
+	sluice_pipeline_run(&w->pipeline, packets, n);
+	for (unsigned i = 0; i < n; i++)
+		dispose(w, &packets[i]);
+	return n;
+}
+
+// ---- the loop
+
+static uint32_t seconds_since_boot(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t); // from the vDSO: no system call
+	return (uint32_t)t.tv_sec;
+}
+
+// A worker's idea of time and idleness.
+struct pace {
+	uint64_t clock_at;    // when to look at the clock again, TSC
+	uint64_t last_packet; // TSC
+	uint64_t cycles_per_us;
+	long sleep_ns;
+};
+
+// Backs off in steps: spin, then sleep ever longer. Offline meanwhile, so that a publication
+// never waits for a sleeper.
+static void back_off(struct worker *w, struct pace *pace, uint64_t tsc)
+{
+	if (w->dataplane->idle_poll)
+		return;
+	if (tsc - pace->last_packet < IDLE_SPIN_US * pace->cycles_per_us) {
+		rte_pause();
+		pace->sleep_ns = IDLE_SLEEP_MIN_NS;
+		return;
+	}
+	struct timespec t = {.tv_nsec = pace->sleep_ns};
+
+	rte_rcu_qsbr_thread_offline(w->dataplane->rcu, w->id);
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+	rte_rcu_qsbr_thread_online(w->dataplane->rcu, w->id);
+	if (pace->sleep_ns < IDLE_SLEEP_MAX_NS)
+		pace->sleep_ns += pace->sleep_ns / 4;
+}
+
+static unsigned poll_all(struct worker *w)
+{
+	unsigned n = 0;
+
+	w->pipeline.snapshot = atomic_load_explicit(&w->dataplane->snapshot, memory_order_acquire);
+	for (unsigned i = 0; i < w->queue_count; i++)
+		n += poll_queue(w, &w->queues[i]);
+	flush(w);
+	sluice_count(&w->counters.polls, 1);
+	return n;
+}
+
+static int run(void *argument)
+{
+	struct worker *w = argument;
+	struct sluice_dataplane *d = w->dataplane;
+	struct pace pace = {.cycles_per_us = rte_get_tsc_hz() / 1000000};
+	uint64_t begin, end;
+
+	prctl(PR_SET_TIMERSLACK, 1000UL); // ns: the sleeps are shorter than the default slack
+	rte_rcu_qsbr_thread_online(d->rcu, w->id);
+	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
+		begin = rte_rdtsc();
+		if (begin >= pace.clock_at) {
+			w->pipeline.now = seconds_since_boot();
+			pace.clock_at = begin + CLOCK_US * pace.cycles_per_us;
+		}
+		if (poll_all(w) > 0) {
+			end = rte_rdtsc();
+			pace.last_packet = end;
+			sluice_count(&w->counters.busy_cycles, end - begin);
+		} else {
+			back_off(w, &pace, begin);
+		}
+		rte_rcu_qsbr_quiescent(d->rcu, w->id);
+	}
+	flush(w);
+	rte_rcu_qsbr_thread_offline(d->rcu, w->id);
+	return 0;
+}
+
+// ---- made and unmade by control
+
+// Queue q of every port goes to worker q modulo their number.
+static int assign_queues(struct worker *w, const struct sluice_dataplane *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->port_count; i++)
+		n += d->ports[i].rx_queues;
+	w->queues = calloc(n, sizeof(*w->queues));
+	if (!w->queues)
+		return -ENOMEM;
+	for (unsigned i = 0; i < d->port_count; i++) {
+		for (unsigned q = w->id; q < d->ports[i].rx_queues; q += d->worker_count) {
+			struct queue *queue = &w->queues[w->queue_count++];
+
+			queue->dpdk_port = d->ports[i].id;
+			queue->queue = (uint16_t)q;
+			queue->port = (uint8_t)i;
+		}
+	}
+	return 0;
+}
+
+static int worker_init(struct worker *w, struct sluice_dataplane *d, unsigned id, unsigned lcore)
+{
+	size_t size = SLUICE_ENDPOINTS_MAX * sizeof(struct sluice_endpoint_counters);
+	// Reserved for every slot there can be; only what is touched becomes memory.
+	void *counters = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (counters == MAP_FAILED)
+		return -errno;
+	w->id = id;
+	w->lcore = lcore;
+	w->dataplane = d;
+	w->pipeline.counters = &w->counters;
+	w->pipeline.endpoint_counters = counters;
+	rte_rcu_qsbr_thread_register(d->rcu, id);
+	return assign_queues(w, d);
+}
+
+static void worker_clear(struct worker *w)
+{
+	if (w->pipeline.endpoint_counters)
+		munmap(w->pipeline.endpoint_counters,
+		       SLUICE_ENDPOINTS_MAX * sizeof(struct sluice_endpoint_counters));
+	for (unsigned i = 0; i < SLUICE_PORTS_MAX; i++)
+		rte_pktmbuf_free_bulk(w->tx[i].packets, w->tx[i].count);
+	free(w->queues);
+}
+
+static bool queues_suffice(const struct sluice_dataplane_config *c)
+{
+	for (unsigned i = 0; i < c->port_count; i++)
+		if (c->ports[i].tx_queues < c->worker_count)
+			return false;
+	return c->worker_count > 0 && c->worker_count <= SLUICE_WORKERS_MAX;
+}
+
+static int dataplane_init(struct sluice_dataplane *d, const struct sluice_dataplane_config *c)
+{
+	d->ports = c->ports;
+	d->port_count = c->port_count;
+	d->idle_poll = c->idle_poll;
+	d->worker_count = c->worker_count;
+	d->workers = rte_zmalloc("workers", c->worker_count * sizeof(*d->workers), 64);
+	d->rcu = rte_zmalloc("rcu", rte_rcu_qsbr_get_memsize(c->worker_count), 64);
+	d->resolve = rte_ring_create("resolve", RESOLVE_RING, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	if (!d->workers || !d->rcu || !d->resolve)
+		return -ENOMEM;
+	if (rte_rcu_qsbr_init(d->rcu, c->worker_count) != 0)
+		return -EINVAL;
+	for (unsigned i = 0; i < c->worker_count; i++) {
+		int error = worker_init(&d->workers[i], d, i, c->lcores[i]);
+
+		if (error)
+			return error;
+		d->workers[i].pipeline.flows = c->flows;
+	}
+	return 0;
+}
+
+struct sluice_dataplane *sluice_dataplane_new(const struct sluice_dataplane_config *config)
+{
+	struct sluice_dataplane *d;
+	int error;
+
+	if (!queues_suffice(config)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	d = rte_zmalloc("dataplane", sizeof(*d), 64);
+	if (!d) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	error = dataplane_init(d, config);
+	if (error) {
+		sluice_dataplane_free(d);
+		errno = -error;
+		return NULL;
+	}
+	return d;
+}
+
+int sluice_dataplane_start(struct sluice_dataplane *d)
+{
+	for (unsigned i = 0; i < d->worker_count; i++) {
+		int error = rte_eal_remote_launch(run, &d->workers[i], d->workers[i].lcore);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+const struct sluice_snapshot *sluice_dataplane_publish(struct sluice_dataplane *d,
+                                                       const struct sluice_snapshot *s)
+{
+	const struct sluice_snapshot *old =
+	        atomic_exchange_explicit(&d->snapshot, s, memory_order_acq_rel);
+	uint64_t token = rte_rcu_qsbr_start(d->rcu);
+
+	while (rte_rcu_qsbr_check(d->rcu, token, false) == 0)
+		sched_yield(); // a worker may need this very core to get on
+	return old;
+}
+
+unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
+                                void (*send)(void *context, const void *packet, size_t length),
+                                void *context)
+{
+	struct rte_mbuf *mbufs[SLUICE_BURST];
+	unsigned n, total = 0;
+
+	while ((n = rte_ring_sc_dequeue_burst(d->resolve, (void **)mbufs, SLUICE_BURST, NULL)) >
+	       0) {
+		for (unsigned i = 0; i < n; i++) {
+			const uint8_t *data = rte_pktmbuf_mtod(mbufs[i], const uint8_t *);
+
+			send(context, data + SLUICE_ETHERNET, mbufs[i]->data_len - SLUICE_ETHERNET);
+			rte_pktmbuf_free(mbufs[i]);
+		}
+		total += n;
+	}
+	return total;
+}
+
+void sluice_dataplane_free(struct sluice_dataplane *d)
+{
+	if (!d)
+		return;
+	atomic_store_explicit(&d->stop, true, memory_order_relaxed);
+	for (unsigned i = 0; d->workers && i < d->worker_count; i++) {
+		if (d->workers[i].dataplane)
+			rte_eal_wait_lcore(d->workers[i].lcore);
+		worker_clear(&d->workers[i]);
+	}
+	rte_ring_free(d->resolve);
+	rte_free(d->rcu);
+	rte_free(d->workers);
+	rte_free(d);
+}
+
+unsigned sluice_dataplane_worker_count(const struct sluice_dataplane *d)
+{
+	return d->worker_count;
+}
+
+unsigned sluice_dataplane_worker_lcore(const struct sluice_dataplane *d, unsigned worker)
+{
+	return d->workers[worker].lcore;
+}
+
+const struct sluice_worker_counters *sluice_dataplane_counters(const struct sluice_dataplane *d,
+                                                               unsigned worker)
+{
+	return &d->workers[worker].counters;
+}
+
+struct sluice_endpoint_counters *
+sluice_dataplane_endpoint_counters(const struct sluice_dataplane *d, unsigned worker)
+{
+	return d->workers[worker].pipeline.endpoint_counters;
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// The workers: each polls its queues, runs the pipeline and sends. Made, started, published to
+// and stopped by the control thread.
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/flow_table.h"
+#include "dataplane/port.h"
+#include "sluice/counters.h"
+#include "sluice/snapshot.h"
+
+struct sluice_dataplane;
+
+struct sluice_dataplane_config {
+	const struct sluice_port *ports; // opened and started; must outlive the data plane
+	unsigned port_count;
+	const unsigned *lcores; // one per worker
+	unsigned worker_count;
+	bool idle_poll; // never back off
+	struct sluice_flow_table *flows;
+};
+
+// NULL with errno: out of memory, or more workers than queues can serve.
+struct sluice_dataplane *sluice_dataplane_new(const struct sluice_dataplane_config *config);
+
+// Starts the workers; a snapshot must have been published.
+int sluice_dataplane_start(struct sluice_dataplane *d);
+
+// Makes s the snapshot in use and returns the one before it (NULL at first) once no worker can
+// see that any more. Takes no longer than the longest round of a worker.
+const struct sluice_snapshot *sluice_dataplane_publish(struct sluice_dataplane *d,
+                                                       const struct sluice_snapshot *s);
+
+// Hands every packet that waits for its next hop to resolve, from the IP header on, to send.
+// Returns how many there were.
+unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
+                                void (*send)(void *context, const void *packet, size_t length),
+                                void *context);
+
+// Stops the workers, sends what they hold, and frees all.
+void sluice_dataplane_free(struct sluice_dataplane *d);
+
+unsigned sluice_dataplane_worker_count(const struct sluice_dataplane *d);
+unsigned sluice_dataplane_worker_lcore(const struct sluice_dataplane *d, unsigned worker);
+const struct sluice_worker_counters *sluice_dataplane_counters(const struct sluice_dataplane *d,
+                                                               unsigned worker);
+
+// By slot. The control thread may clear a slot's counters while no snapshot has it.
+struct sluice_endpoint_counters *
+sluice_dataplane_endpoint_counters(const struct sluice_dataplane *d, unsigned worker);
