@@ -5,20 +5,27 @@
 // lock-free, in memory that outlives the process (flow_file.h maps it).
 //
 // A bucket is a cache line of four entries, an entry 16 bytes: 8 of key, 8 of value. A key has
-// two candidate buckets. Entries are placed, replaced and removed by one 16-byte
-// compare-and-swap, so that key and value never part; a value is refreshed by an 8-byte one.
+// two candidate buckets. Entries are placed, replaced and moved by one 16-byte compare-and-swap,
+// so that key and value never part; a value is refreshed by an 8-byte one that compares the old
+// value, so that it can't hit an entry that meanwhile became another flow's.
 //
 // An entry is on probation until its flow's second packet. A new flow may take a free place, one
-// whose time is up, or one on probation, and where there is none, an entry of its primary bucket
-// is moved to its other one. A live, confirmed entry is never pushed out: when no place is found
-// the flow goes untracked and the consistent hash alone answers for it.
+// whose time is up, or one on probation, and where there is none, an entry of its buckets is
+// moved from its primary to its other one. A live, confirmed entry is never pushed out: when no
+// place is found the flow goes untracked and the consistent hash alone answers for it.
+//
+// Entries only ever move from the primary bucket to the secondary, and the copy is in place
+// before the original goes. Who looks first into the primary and then into the secondary can't
+// miss it. Two copies are harmless: everybody finds the same one, the other's time runs out.
 
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "dataplane/hash.h"
 #include "sluice/snapshot.h"
 #include "sluice/types.h"
 
@@ -38,7 +45,17 @@ struct sluice_flow_value {
 	uint32_t seen; // seconds since boot, modulo 2^20
 };
 
-// Time-outs in seconds by state, at most a day each, so that 20 bits of time are enough.
+enum {
+	SLUICE_FLOW_SLOT_SHIFT = 44,
+	SLUICE_FLOW_GENERATION_SHIFT = 28,
+	SLUICE_FLOW_STATE_SHIFT = 24,
+	SLUICE_FLOW_SEEN_MASK = (1 << 20) - 1,
+	SLUICE_FLOW_SKEW = 60,           // seconds by which workers' clocks may differ
+	SLUICE_FLOW_TIMEOUT_MAX = 86400, // longer ones are cut to it
+};
+
+// Time-outs in seconds by state, at most a day each, so that 20 bits of time (12 days) are
+// enough.
 struct sluice_flow_timeouts {
 	uint32_t seconds[SLUICE_FLOW_STATES];
 };
@@ -53,7 +70,7 @@ struct sluice_flow_bucket {
 };
 
 // The view one process has of the table. Constant once attached, but for the time-outs, which
-// control may set at any time.
+// control may set at any time (sluice_flow_table_set_timeouts).
 struct sluice_flow_table {
 	struct sluice_flow_bucket *buckets;
 	uint64_t bucket_mask;
@@ -72,47 +89,166 @@ enum sluice_flow_insert {
 	SLUICE_FLOW_REPLACED_EXPIRED,
 	SLUICE_FLOW_REPLACED_PROBATION,
 	SLUICE_FLOW_UNTRACKED, // no place: nothing stored
+	SLUICE_FLOW_EXISTS,    // another worker was faster: its live entry stays
 };
 
+static inline uint64_t sluice_flow_pack(struct sluice_flow_value v)
+{
+	return (uint64_t)(v.slot & 0xfffff) << SLUICE_FLOW_SLOT_SHIFT |
+	       (uint64_t)v.generation << SLUICE_FLOW_GENERATION_SHIFT |
+	       (uint64_t)(v.state & 0xf) << SLUICE_FLOW_STATE_SHIFT |
+	       (v.seen & SLUICE_FLOW_SEEN_MASK);
+}
+
+static inline struct sluice_flow_value sluice_flow_unpack(uint64_t packed)
+{
+	return (struct sluice_flow_value){
+	        .slot = (uint32_t)(packed >> SLUICE_FLOW_SLOT_SHIFT),
+	        .generation = (uint16_t)(packed >> SLUICE_FLOW_GENERATION_SHIFT),
+	        .state = packed >> SLUICE_FLOW_STATE_SHIFT & 0xf,
+	        .seen = packed & SLUICE_FLOW_SEEN_MASK,
+	};
+}
+
 // Keys. IPv4: client address 32 | client port 16 | frontend id 16, unique. IPv6: a keyed 64-bit
-// fingerprint of the same. Never 0. client_port in network byte order.
-uint64_t sluice_flow_key(const struct sluice_flow_table *t, const struct sluice_address *client,
-                         uint16_t client_port, uint16_t frontend, enum sluice_family family);
-uint64_t sluice_flow_hash(const struct sluice_flow_table *t, uint64_t key);
-void sluice_flow_prefetch(const struct sluice_flow_table *t, uint64_t hash);
+// fingerprint of the same. Never 0, as no frontend has id 0. client_port in network byte order.
+static inline uint64_t sluice_flow_key(const struct sluice_flow_table *t,
+                                       const struct sluice_address *client, uint16_t client_port,
+                                       uint16_t frontend, enum sluice_family family)
+{
+	uint64_t low = (uint64_t)client_port << 16 | frontend;
+	uint64_t words[2], h;
+
+	if (family == SLUICE_IPV4)
+		return (uint64_t)sluice_address_v4(client) << 32 | low;
+	memcpy(words, client->bytes, 16);
+	h = sluice_hash_fold(words[0] ^ t->key.k[0], t->key.k[1]);
+	h = words[1] ^ sluice_hash_fold(h ^ t->key.k[2], low ^ t->key.k[3]);
+	return h ? h : 1;
+}
+
+static inline uint64_t sluice_flow_hash(const struct sluice_flow_table *t, uint64_t key)
+{
+	return sluice_hash_u64(&t->key, key);
+}
+
+// The key's two buckets, never the same one.
+static inline uint64_t sluice_flow_primary(const struct sluice_flow_table *t, uint64_t hash)
+{
+	return hash & t->bucket_mask;
+}
+
+static inline uint64_t sluice_flow_secondary(const struct sluice_flow_table *t, uint64_t hash)
+{
+	uint64_t b = hash >> 32 & t->bucket_mask;
+
+	return b ^ (b == sluice_flow_primary(t, hash));
+}
+
+// Of the primary bucket: most flows are there.
+static inline void sluice_flow_prefetch(const struct sluice_flow_table *t, uint64_t hash)
+{
+	__builtin_prefetch(&t->buckets[sluice_flow_primary(t, hash)]);
+}
+
+// The key's entry in one bucket. All four keys are compared before the one branch, as the place
+// in the bucket is as good as random.
+static inline struct sluice_flow_ref sluice_flow_find_in(struct sluice_flow_bucket *b, uint64_t key)
+{
+	struct sluice_flow_entry *e = b->entries;
+	unsigned hits = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		hits |= (atomic_load_explicit(&e[i].key, memory_order_acquire) == key) << i;
+	for (; hits; hits &= hits - 1) {
+		struct sluice_flow_entry *hit = &e[__builtin_ctz(hits)];
+		uint64_t value = atomic_load_explicit(&hit->value, memory_order_acquire);
+
+		// Looked at again: the entry may have been given away before its value was read.
+		if (__builtin_expect(atomic_load_explicit(&hit->key, memory_order_relaxed) == key,
+		                     1))
+			return (struct sluice_flow_ref){.entry = hit, .value = value};
+	}
+	return (struct sluice_flow_ref){0};
+}
 
 // The flow's entry in either bucket; says nothing about its age. Any worker, any time.
-struct sluice_flow_ref sluice_flow_find(const struct sluice_flow_table *t, uint64_t key,
-                                        uint64_t hash);
+static inline struct sluice_flow_ref sluice_flow_find(const struct sluice_flow_table *t,
+                                                      uint64_t key, uint64_t hash)
+{
+	struct sluice_flow_ref ref =
+	        sluice_flow_find_in(&t->buckets[sluice_flow_primary(t, hash)], key);
 
-// Whether a packed value's time was up at now (seconds since boot).
-bool sluice_flow_expired(const struct sluice_flow_table *t, uint64_t value, uint32_t now);
+	if (__builtin_expect(!ref.entry, 0))
+		ref = sluice_flow_find_in(&t->buckets[sluice_flow_secondary(t, hash)], key);
+	return ref;
+}
+
+// Whether a packed value's time was up at now (seconds since boot). A value from the near future
+// is another worker's, whose clock is ahead. States that there are not are always expired.
+static inline bool sluice_flow_expired(const struct sluice_flow_table *t, uint64_t value,
+                                       uint32_t now)
+{
+	unsigned state = value >> SLUICE_FLOW_STATE_SHIFT & 0xf;
+	uint32_t age = (now - (uint32_t)value) & SLUICE_FLOW_SEEN_MASK;
+
+	if (state >= SLUICE_FLOW_STATES)
+		return true;
+	return age >= __atomic_load_n(&t->timeouts.seconds[state], __ATOMIC_RELAXED) &&
+	       age <= SLUICE_FLOW_SEEN_MASK - SLUICE_FLOW_SKEW;
+}
 
 // Gives a found entry another value; false where someone else changed it first (then leave it).
-bool sluice_flow_update(struct sluice_flow_ref *ref, uint64_t value);
+static inline bool sluice_flow_update(struct sluice_flow_ref *ref, uint64_t value)
+{
+	if (!atomic_compare_exchange_strong_explicit(&ref->entry->value, &ref->value, value,
+	                                             memory_order_release, memory_order_relaxed))
+		return false;
+	ref->value = value;
+	return true;
+}
 
 // Stores a new flow. Any worker, any time. When two workers insert one key at once both may
 // succeed; finds then agree on one of them and the other ends on probation.
 enum sluice_flow_insert sluice_flow_insert(struct sluice_flow_table *t, uint64_t key, uint64_t hash,
                                            uint64_t value, uint32_t now);
 
-uint64_t sluice_flow_pack(struct sluice_flow_value v);
-struct sluice_flow_value sluice_flow_unpack(uint64_t packed);
+// What stands in the first page of a table's memory; the buckets follow it.
+struct sluice_flow_header {
+	char magic[8]; // written last: memory with it is formatted
+	uint32_t layout;
+	uint32_t header_size; // of the page: where the buckets start
+	uint64_t bucket_count;
+	uint64_t epoch;
+	struct sluice_hash_key key;
+	char boot[40]; // boot id, as seen counts from boot: flow_file.c writes and checks it
+};
 
-// Memory. capacity: entries, rounded up to a power of two, at least 1024.
+enum {
+	SLUICE_FLOW_HEADER_SIZE = 4096,
+};
+
+// Bytes of memory. capacity: entries, rounded up to a power of two, at least 1024, at most 2^30.
 size_t sluice_flow_table_size(uint64_t capacity);
 
 // Writes an empty table into zeroed, page-aligned memory, with a secret of its own (getrandom).
 // epoch: names the slots' history that the values refer to; whoever attaches must be of it.
 int sluice_flow_table_format(void *memory, uint64_t capacity, uint64_t epoch);
 
-// Attaches to formatted memory. -EINVAL: not a table, or of another layout, size or epoch.
+// Attaches to formatted memory, with the default time-outs. -EINVAL: not a table, or of another
+// layout, size or epoch.
 int sluice_flow_table_attach(struct sluice_flow_table *t, void *memory, size_t size,
                              uint64_t epoch);
+
+// Control thread, while workers go on.
+void sluice_flow_table_set_timeouts(struct sluice_flow_table *t,
+                                    const struct sluice_flow_timeouts *timeouts);
 
 uint64_t sluice_flow_table_capacity(const struct sluice_flow_table *t);
 
 // Walks live entries (not expired at now) in no order, while workers go on. Control thread.
+// Frees entries that have been dead for days, as the clock's wrap would bring them back to life
+// after twelve; to be called once a day or more.
 void sluice_flow_table_walk(const struct sluice_flow_table *t, uint32_t now,
                             void (*visit)(void *context, uint64_t key, struct sluice_flow_value v),
                             void *context);
