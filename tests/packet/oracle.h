@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// A second opinion on the pipeline: what must become of any frame in the standard world, worked
+// out slowly and obviously, one packet at a time, from the list of services as text.
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "world.h"
+
+enum { ORACLE_FLOWS = 1 << 16 };
+
+// A client that a service has heard of: decides for whom a shared endpoint answers.
+struct oracle_flow {
+	uint8_t client[16];
+	uint16_t port;
+	uint8_t family;
+	uint8_t entry; // of world_entries
+};
+
+struct oracle {
+	struct oracle_flow flows[ORACLE_FLOWS];
+	unsigned flow_count;
+};
+
+struct oracle_answer {
+	uint8_t verdict; // enum sluice_verdict
+	uint8_t reason;  // enum sluice_drop
+	uint8_t port;    // out, with TRANSMIT
+	bool refused;    // frame is an answer to the sender
+	// With TRANSMIT and RESOLVE: the frame that goes out, and where its checksums are. Those
+	// are as they came: the pipeline carries a wrong one along.
+	struct frame frame;
+	uint32_t ip, l4;
+	uint8_t protocol;
+	bool learn; // a flow to remember, once the burst is through
+	struct oracle_flow flow;
+};
+
+void oracle_judge(const struct oracle *o, const struct frame *f, uint32_t head,
+                  struct oracle_answer *a);
+
+void oracle_learn(struct oracle *o, const struct oracle_answer *a);
+
+// Whether the outcome is what the answer says. in: the frame before.
+bool oracle_agrees(const struct oracle_answer *a, const struct frame *in,
+                   const struct outcome *outcome);
