@@ -23,6 +23,8 @@ static void parse_transport(struct sluice_packet *p, uint32_t l4, uint32_t l4_le
 		p->verdict = SLUICE_VERDICT_PASS;
 		return;
 	}
+	if (p->fragment)
+		return; // the header, or what it says, is not all there
 	if (l4_length < smallest) {
 		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
 		return;
@@ -70,10 +72,7 @@ static void parse_v4(struct sluice_packet *p)
 	}
 	p->family = SLUICE_IPV4;
 	p->protocol = ip->protocol;
-	if (ip->fragment & htons(FRAGMENT_MASK_V4)) {
-		p->fragment = true;
-		return;
-	}
+	p->fragment = ip->fragment & htons(FRAGMENT_MASK_V4);
 	parse_transport(p, SLUICE_ETHERNET + header, total - header);
 }
 
@@ -100,8 +99,8 @@ static void parse_v6(struct sluice_packet *p)
 		return;
 	}
 	p->family = SLUICE_IPV6;
-	for (unsigned i = 0; next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
-	                     next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT;
+	for (unsigned i = 0; !p->fragment && (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
+	                                      next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT);
 	     i++) {
 		const uint8_t *h = p->data + at;
 
@@ -117,11 +116,9 @@ static void parse_v6(struct sluice_packet *p)
 			uint16_t offset;
 
 			memcpy(&offset, h + 2, 2);
-			if (offset & htons(FRAGMENT_MASK_V6)) {
-				p->fragment = true;
-				return;
-			}
-			at += 8; // an atomic fragment (RFC 6946) is a whole packet
+			// An atomic fragment (RFC 6946) is a whole packet.
+			p->fragment = offset & htons(FRAGMENT_MASK_V6);
+			at += 8;
 		} else {
 			at += 8 + h[1] * 8U;
 		}

@@ -65,10 +65,10 @@ static bool read_transport(struct reading *r, struct oracle_answer *a)
 {
 	unsigned least = r->protocol == TCP ? 20 : 8;
 
-	if (r->fragment)
-		return true;
 	if (r->protocol != TCP && r->protocol != UDP)
 		return pass(a);
+	if (r->fragment)
+		return true;
 	if (r->l4 + least > r->end)
 		return drop(a, SLUICE_DROP_BAD_HEADER);
 	if (r->l4 + least > r->head)

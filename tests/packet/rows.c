@@ -236,6 +236,14 @@ const struct row rows[] = {
          {FROM_BACKENDS, .protocol = UDP, BY("172.17.0.5", 5353), TO(CLIENT_4, 40000),
           .fragment = 0x2000},
          PASS},
+        {"fragment of a ping to a virtual address, IPv4",
+         {FROM_CLIENTS, .protocol = ICMP, BY(CLIENT_4, 0), WEB_4, .fragment = 0x2000,
+          .payload = 64},
+         PASS},
+        {"fragment of a ping to a virtual address, IPv6",
+         {FROM_CLIENTS, .protocol = ICMP6, BY(CLIENT_6, 0), WEB_6, .extensions = {FRAGMENT},
+          .fragment = 1, .payload = 64},
+         PASS},
         {"the reserved bit makes no fragment", IN_UDP_4(.fragment = 0x8000, .payload = 2)},
 
         // ---- tags
