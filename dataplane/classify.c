@@ -11,9 +11,9 @@
 static inline bool is_local(const struct sluice_snapshot *s, const struct sluice_packet *p,
                             enum sluice_family family)
 {
-	struct sluice_target t = sluice_packet_address(p, SLUICE_DESTINATION, family);
+	struct sluice_target_view t = sluice_packet_address(p, SLUICE_DESTINATION, family);
 
-	return sluice_target_table_get(s->local_table, &t, family) != SLUICE_TARGET_NONE;
+	return sluice_target_table_get(s->local_table, t, family) != SLUICE_TARGET_NONE;
 }
 
 // A fragment has no ports: one for a virtual address is dropped here, others are the kernel's.
@@ -21,9 +21,9 @@ static inline bool is_local(const struct sluice_snapshot *s, const struct sluice
 static inline void classify_fragment(const struct sluice_snapshot *s, struct sluice_packet *p,
                                      enum sluice_family family)
 {
-	struct sluice_target t = sluice_packet_address(p, SLUICE_DESTINATION, family);
+	struct sluice_target_view t = sluice_packet_address(p, SLUICE_DESTINATION, family);
 
-	if (sluice_target_table_get(s->frontend_table, &t, family) != SLUICE_TARGET_NONE)
+	if (sluice_target_table_get(s->frontend_table, t, family) != SLUICE_TARGET_NONE)
 		sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
 	else
 		p->verdict = SLUICE_VERDICT_PASS;
@@ -36,7 +36,7 @@ static inline bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 {
 	const struct sluice_snapshot *s = ctx->snapshot;
 	const struct sluice_return_candidate *c = &s->return_candidates[r->first];
-	struct sluice_target client;
+	struct sluice_target_view client;
 
 	if (r->count == 1) {
 		p->frontend = c->frontend;
@@ -45,8 +45,7 @@ static inline bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 	}
 	client = sluice_packet_target(p, SLUICE_DESTINATION, family);
 	for (uint32_t i = 0; i < r->count; i++) {
-		uint64_t key = sluice_flow_key(ctx->flows, &client.address, client.port,
-		                               c[i].frontend, family);
+		uint64_t key = sluice_flow_key(ctx->flows, client, c[i].frontend, family);
 		struct sluice_flow_ref ref =
 		        sluice_flow_find(ctx->flows, key, sluice_flow_hash(ctx->flows, key));
 		if (!ref.entry)
@@ -67,7 +66,7 @@ static inline void classify_one(const struct sluice_pipeline *ctx, struct sluice
 {
 	const struct sluice_snapshot *s = ctx->snapshot;
 	struct sluice_packet *p = &b->packets[index];
-	struct sluice_target t;
+	struct sluice_target_view t;
 	uint32_t found;
 
 	if (p->fragment) {
@@ -75,20 +74,18 @@ static inline void classify_one(const struct sluice_pipeline *ctx, struct sluice
 		return;
 	}
 	t = sluice_packet_target(p, SLUICE_DESTINATION, family);
-	found = sluice_target_table_get(s->frontend_table, &t, family);
+	found = sluice_target_table_get(s->frontend_table, t, family);
 	if (found != SLUICE_TARGET_NONE) {
-		struct sluice_target client = sluice_packet_target(p, SLUICE_SOURCE, family);
-
+		t = sluice_packet_target(p, SLUICE_SOURCE, family);
 		p->frontend = (uint16_t)found;
-		p->key = sluice_flow_key(ctx->flows, &client.address, client.port, p->frontend,
-		                         family);
+		p->key = sluice_flow_key(ctx->flows, t, p->frontend, family);
 		p->hash = sluice_flow_hash(ctx->flows, p->key);
 		sluice_flow_prefetch(ctx->flows, p->hash);
 		b->in[b->in_count++] = (uint8_t)index;
 		return;
 	}
 	t = sluice_packet_target(p, SLUICE_SOURCE, family);
-	found = sluice_target_table_get(s->return_table, &t, family);
+	found = sluice_target_table_get(s->return_table, t, family);
 	if (found == SLUICE_TARGET_NONE || is_local(s, p, family))
 		p->verdict = SLUICE_VERDICT_PASS;
 	else if (!find_return(ctx, p, &s->returns[found], family))

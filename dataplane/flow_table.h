@@ -111,17 +111,19 @@ static inline struct sluice_flow_value sluice_flow_unpack(uint64_t packed)
 }
 
 // Keys. IPv4: client address 32 | client port 16 | frontend id 16, unique. IPv6: a keyed 64-bit
-// fingerprint of the same. Never 0, as no frontend has id 0. client_port in network byte order.
+// fingerprint of the same. Never 0, as no frontend has id 0. The client's protocol is the
+// frontend's.
 static inline uint64_t sluice_flow_key(const struct sluice_flow_table *t,
-                                       const struct sluice_address *client, uint16_t client_port,
-                                       uint16_t frontend, enum sluice_family family)
+                                       struct sluice_target_view client, uint16_t frontend,
+                                       enum sluice_family family)
 {
-	uint64_t low = (uint64_t)client_port << 16 | frontend;
+	uint16_t port = (uint16_t)(client.tail >> 32);
+	uint64_t low = (uint64_t)port << 16 | frontend;
 	uint64_t words[2], h;
 
 	if (family == SLUICE_IPV4)
-		return (uint64_t)sluice_address_v4(client) << 32 | low;
-	memcpy(words, client->bytes, 16);
+		return client.tail << 32 | low;
+	memcpy(words, client.address, 16);
 	h = sluice_hash_fold(words[0] ^ t->key.k[0], t->key.k[1]);
 	h = words[1] ^ sluice_hash_fold(h ^ t->key.k[2], low ^ t->key.k[3]);
 	return h ? h : 1;
@@ -151,6 +153,11 @@ static inline void sluice_flow_prefetch(const struct sluice_flow_table *t, uint6
 	__builtin_prefetch(&t->buckets[sluice_flow_primary(t, hash)]);
 }
 
+static inline void sluice_flow_prefetch_secondary(const struct sluice_flow_table *t, uint64_t hash)
+{
+	__builtin_prefetch(&t->buckets[sluice_flow_secondary(t, hash)]);
+}
+
 // The key's entry in one bucket. All four keys are compared before the one branch, as the place
 // in the bucket is as good as random.
 static inline struct sluice_flow_ref sluice_flow_find_in(struct sluice_flow_bucket *b, uint64_t key)
@@ -158,8 +165,10 @@ static inline struct sluice_flow_ref sluice_flow_find_in(struct sluice_flow_buck
 	struct sluice_flow_entry *e = b->entries;
 	unsigned hits = 0;
 
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < 4; i++)
-		hits |= (atomic_load_explicit(&e[i].key, memory_order_acquire) == key) << i;
+		hits |= (unsigned)(atomic_load_explicit(&e[i].key, memory_order_acquire) == key)
+		        << i;
 	for (; hits; hits &= hits - 1) {
 		struct sluice_flow_entry *hit = &e[__builtin_ctz(hits)];
 		uint64_t value = atomic_load_explicit(&hit->value, memory_order_acquire);
@@ -170,6 +179,13 @@ static inline struct sluice_flow_ref sluice_flow_find_in(struct sluice_flow_buck
 			return (struct sluice_flow_ref){.entry = hit, .value = value};
 	}
 	return (struct sluice_flow_ref){0};
+}
+
+// The flow's entry in its primary bucket; none there does not mean that there is none.
+static inline struct sluice_flow_ref sluice_flow_find_primary(const struct sluice_flow_table *t,
+                                                              uint64_t key, uint64_t hash)
+{
+	return sluice_flow_find_in(&t->buckets[sluice_flow_primary(t, hash)], key);
 }
 
 // The flow's entry in either bucket; says nothing about its age. Any worker, any time.

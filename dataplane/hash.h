@@ -33,21 +33,42 @@ uint64_t sluice_hash_bytes(const struct sluice_hash_key *key, const void *data, 
 // host and CPU.
 void sluice_hash_key_expand(struct sluice_hash_key *key, const char *seed);
 
+// A target as the data path has it: what IPv4 needs in one register, and where the address is.
+// Built with shifts, as a load of eight bytes just stored in pieces would stall.
+struct sluice_target_view {
+	uint64_t tail;          // the last 8 bytes of struct sluice_target
+	const uint8_t *address; // 16 bytes; read with IPv6 only
+};
+
+static inline uint64_t sluice_target_tail(uint32_t address_end, uint16_t port, uint8_t protocol,
+                                          enum sluice_family family)
+{
+	static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "first byte lowest");
+	return address_end | (uint64_t)port << 32 | (uint64_t)protocol << 48 |
+	       (uint64_t)family << 56;
+}
+
+static inline struct sluice_target_view sluice_target_view(const struct sluice_target *t)
+{
+	struct sluice_target_view v = {.address = t->address.bytes};
+
+	memcpy(&v.tail, &t->address.bytes[12], 8);
+	return v;
+}
+
 // Hash of a target; the family is constant where it is inlined.
 static inline uint64_t sluice_hash_target(const struct sluice_hash_key *key,
-                                          const struct sluice_target *t, enum sluice_family family)
+                                          struct sluice_target_view v, enum sluice_family family)
 {
-	uint64_t words[2];
+	uint64_t first;
 	uint32_t middle;
 
-	memcpy(&words[1], &t->address.bytes[12], 8);
 	if (family == SLUICE_IPV4)
-		return sluice_hash_u64(key, words[1]);
-	memcpy(&words[0], &t->address.bytes[0], 8);
-	memcpy(&middle, &t->address.bytes[8], 4);
-	uint64_t h = sluice_hash_fold(words[0] ^ key->k[2], middle ^ key->k[3]);
-
-	return sluice_hash_u64(key, words[1] ^ h);
+		return sluice_hash_u64(key, v.tail);
+	memcpy(&first, v.address, 8);
+	memcpy(&middle, v.address + 8, 4);
+	return sluice_hash_u64(key,
+	                       v.tail ^ sluice_hash_fold(first ^ key->k[2], middle ^ key->k[3]));
 }
 
 // Maps a hash to 0..n-1 without a division (Lemire, "Fast random integer generation", 2019).

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "dataplane/hash.h"
 #include "sluice/counters.h"
 #include "sluice/types.h"
 
@@ -141,39 +142,48 @@ enum sluice_side {
 	SLUICE_DESTINATION,
 };
 
-// The packet's source or destination as a key. Ports stand first in TCP and UDP alike.
-static inline struct sluice_target sluice_packet_target(const struct sluice_packet *p,
-                                                        enum sluice_side side,
-                                                        enum sluice_family family)
+// The address's bytes in the packet: 4 or 16.
+static inline const uint8_t *sluice_packet_wire(const struct sluice_packet *p,
+                                                enum sluice_side side, enum sluice_family family)
 {
 	const uint8_t *l3 = sluice_packet_l3(p);
-	struct sluice_target t;
 
-	if (family == SLUICE_IPV4) {
-		t.address = (struct sluice_address){.bytes = {[10] = 0xff, [11] = 0xff}};
-		memcpy(&t.address.bytes[12], l3 + (side == SLUICE_SOURCE ? 12 : 16), 4);
-	} else {
-		memcpy(t.address.bytes, l3 + (side == SLUICE_SOURCE ? 8 : 24), 16);
-	}
-	memcpy(&t.port, p->data + p->l4 + (side == SLUICE_SOURCE ? 0 : 2), 2);
-	t.protocol = p->protocol;
-	t.family = (uint8_t)family;
-	return t;
+	if (family == SLUICE_IPV4)
+		return l3 + (side == SLUICE_SOURCE ? 12 : 16);
+	return l3 + (side == SLUICE_SOURCE ? 8 : 24);
 }
 
-// The address alone.
-static inline struct sluice_target sluice_packet_address(const struct sluice_packet *p,
-                                                         enum sluice_side side,
-                                                         enum sluice_family family)
+// Ports stand first in TCP and UDP alike. Network byte order.
+static inline uint16_t sluice_packet_port(const struct sluice_packet *p, enum sluice_side side)
 {
-	const uint8_t *l3 = sluice_packet_l3(p);
-	struct sluice_target t = {.family = (uint8_t)family};
+	uint16_t port;
 
-	if (family == SLUICE_IPV4)
-		t.address = sluice_address_from_v4(0);
-	if (family == SLUICE_IPV4)
-		memcpy(&t.address.bytes[12], l3 + (side == SLUICE_SOURCE ? 12 : 16), 4);
-	else
-		memcpy(t.address.bytes, l3 + (side == SLUICE_SOURCE ? 8 : 24), 16);
-	return t;
+	memcpy(&port, p->data + p->l4 + (side == SLUICE_SOURCE ? 0 : 2), 2);
+	return port;
+}
+
+// The address alone, as a key: without port and protocol.
+static inline struct sluice_target_view sluice_packet_address(const struct sluice_packet *p,
+                                                              enum sluice_side side,
+                                                              enum sluice_family family)
+{
+	const uint8_t *wire = sluice_packet_wire(p, side, family);
+	uint32_t end;
+
+	memcpy(&end, family == SLUICE_IPV4 ? wire : wire + 12, 4);
+	return (struct sluice_target_view){
+	        .tail = sluice_target_tail(end, 0, 0, family),
+	        .address = wire,
+	};
+}
+
+// The packet's source or destination as a key.
+static inline struct sluice_target_view sluice_packet_target(const struct sluice_packet *p,
+                                                             enum sluice_side side,
+                                                             enum sluice_family family)
+{
+	struct sluice_target_view v = sluice_packet_address(p, side, family);
+
+	v.tail |= sluice_target_tail(0, sluice_packet_port(p, side), p->protocol, 0);
+	return v;
 }

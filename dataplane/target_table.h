@@ -37,28 +37,21 @@ struct sluice_target_table *sluice_target_table_new(size_t count);
 void sluice_target_table_set(struct sluice_target_table *t, const struct sluice_target *target,
                              uint32_t value);
 
-static inline uint64_t sluice_target_tail(const struct sluice_target *t)
-{
-	uint64_t tail;
-
-	memcpy(&tail, &t->address.bytes[12], 8);
-	return tail;
-}
-
 static inline uint32_t sluice_target_table_get(const struct sluice_target_table *t,
-                                               const struct sluice_target *target,
+                                               struct sluice_target_view v,
                                                enum sluice_family family)
 {
-	uint64_t i = sluice_hash_target(&t->key, target, family);
+	uint64_t i = sluice_hash_target(&t->key, v, family);
 
 	for (;; i++) {
 		const struct sluice_target_entry *e = &t->entries[i & t->mask];
+		uint64_t tail;
 
 		if (e->value == SLUICE_TARGET_NONE)
 			return SLUICE_TARGET_NONE;
-		if (sluice_target_tail(&e->target) != sluice_target_tail(target))
-			continue;
-		if (family == SLUICE_IPV4 || memcmp(&e->target, target, 12) == 0)
+		memcpy(&tail, &e->target.address.bytes[12], 8);
+		if (tail == v.tail &&
+		    (family == SLUICE_IPV4 || memcmp(&e->target, v.address, 12) == 0))
 			return e->value;
 	}
 }

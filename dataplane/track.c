@@ -63,6 +63,8 @@ static inline void follow(const struct sluice_pipeline *ctx, struct sluice_packe
 
 static void count_insert(struct sluice_worker_counters *c, enum sluice_flow_insert how)
 {
+	if (how == SLUICE_FLOW_EXISTS)
+		return; // another worker was first
 	if (how == SLUICE_FLOW_UNTRACKED) {
 		sluice_count(&c->flow_untracked, 1);
 		return;
@@ -77,22 +79,22 @@ static void count_insert(struct sluice_worker_counters *c, enum sluice_flow_inse
 static uint32_t select_slot(const struct sluice_snapshot *s, const struct sluice_service *service,
                             const struct sluice_packet *p)
 {
-	struct sluice_target client;
 	uint64_t h;
 
-	if (p->family == SLUICE_IPV4) {
-		client = sluice_packet_target(p, SLUICE_SOURCE, SLUICE_IPV4);
-		h = sluice_hash_target(&s->row_key, &client, SLUICE_IPV4);
-	} else {
-		client = sluice_packet_target(p, SLUICE_SOURCE, SLUICE_IPV6);
-		h = sluice_hash_target(&s->row_key, &client, SLUICE_IPV6);
-	}
+	if (p->family == SLUICE_IPV4)
+		h = sluice_hash_target(&s->row_key,
+		                       sluice_packet_target(p, SLUICE_SOURCE, SLUICE_IPV4),
+		                       SLUICE_IPV4);
+	else
+		h = sluice_hash_target(&s->row_key,
+		                       sluice_packet_target(p, SLUICE_SOURCE, SLUICE_IPV6),
+		                       SLUICE_IPV6);
 	h = sluice_hash_fold(h ^ service->salt, s->row_key.k[0] | 1);
 	return service->slots[service->rows[sluice_hash_range(h, service->table_size)]];
 }
 
-// A flow that no entry binds. Looks once more: an earlier packet of this burst may have been the
-// flow's first.
+// A flow that no entry in its primary bucket binds: it may stand in the other one, or an earlier
+// packet of this burst may have been its first.
 static void start_flow(struct sluice_pipeline *ctx, struct sluice_packet *p)
 {
 	const struct sluice_snapshot *s = ctx->snapshot;
@@ -126,18 +128,17 @@ static void start_flow(struct sluice_pipeline *ctx, struct sluice_packet *p)
 
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
-	const struct sluice_snapshot *s = ctx->snapshot;
 	uint8_t starts[SLUICE_BURST];
 	unsigned start_count = 0;
 
 	for (unsigned i = 0; i < b->in_count; i++) {
 		struct sluice_packet *p = &b->packets[b->in[i]];
-		struct sluice_flow_ref ref = sluice_flow_find(ctx->flows, p->key, p->hash);
+		struct sluice_flow_ref ref = sluice_flow_find_primary(ctx->flows, p->key, p->hash);
 
 		if (ref.entry && is_binding(ctx, p, ref.value)) {
 			follow(ctx, p, &ref);
-			__builtin_prefetch(&s->endpoints[p->slot]);
 		} else {
+			sluice_flow_prefetch_secondary(ctx->flows, p->hash);
 			starts[start_count++] = b->in[i];
 		}
 	}

@@ -39,7 +39,7 @@ enum sluice_adjacency_state {
 // A place where clients reach a service: VIP and port, or a host address and node port.
 // Indexed by frontend id (stable for as long as the target serves the service; 0 is none).
 struct sluice_frontend {
-	struct sluice_target target;
+	alignas(32) struct sluice_target target;
 	uint16_t service;     // index into services
 	uint16_t address_sum; // ones' complement sum of the address's 16-bit words, as on the wire
 	uint16_t port_sum;    // the same of the port: the port itself, in network byte order
