@@ -6,9 +6,10 @@
 
 #include "dataplane/pipeline.h"
 
+#include "dataplane/parse.h"
 #include "dataplane/target_table.h"
 
-static inline bool is_local(const struct sluice_snapshot *s, const struct sluice_packet *p,
+SLUICE_INLINE bool is_local(const struct sluice_snapshot *s, const struct sluice_packet *p,
                             enum sluice_family family)
 {
 	struct sluice_target_view t = sluice_packet_address(p, SLUICE_DESTINATION, family);
@@ -18,7 +19,7 @@ static inline bool is_local(const struct sluice_snapshot *s, const struct sluice
 
 // A fragment has no ports: one for a virtual address is dropped here, others are the kernel's.
 // Virtual addresses stand in the frontend table as targets without port and protocol.
-static inline void classify_fragment(const struct sluice_snapshot *s, struct sluice_packet *p,
+SLUICE_INLINE void classify_fragment(const struct sluice_snapshot *s, struct sluice_packet *p,
                                      enum sluice_family family)
 {
 	struct sluice_target_view t = sluice_packet_address(p, SLUICE_DESTINATION, family);
@@ -31,7 +32,7 @@ static inline void classify_fragment(const struct sluice_snapshot *s, struct slu
 
 // Which frontend a return packet answers for. One candidate: that one. Several: the one under
 // which the flow table knows the client with this endpoint.
-static inline bool find_return(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_packet *p,
                                const struct sluice_return *r, enum sluice_family family)
 {
 	const struct sluice_snapshot *s = ctx->snapshot;
@@ -61,11 +62,10 @@ static inline bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 	return false;
 }
 
-static inline void classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
-                                unsigned index, enum sluice_family family)
+SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
+                                struct sluice_packet *p, enum sluice_family family)
 {
 	const struct sluice_snapshot *s = ctx->snapshot;
-	struct sluice_packet *p = &b->packets[index];
 	struct sluice_target_view t;
 	uint32_t found;
 
@@ -81,7 +81,7 @@ static inline void classify_one(const struct sluice_pipeline *ctx, struct sluice
 		p->key = sluice_flow_key(ctx->flows, t, p->frontend, family);
 		p->hash = sluice_flow_hash(ctx->flows, p->key);
 		sluice_flow_prefetch(ctx->flows, p->hash);
-		b->in[b->in_count++] = (uint8_t)index;
+		b->in[b->in_count++] = p;
 		return;
 	}
 	t = sluice_packet_target(p, SLUICE_SOURCE, family);
@@ -91,19 +91,20 @@ static inline void classify_one(const struct sluice_pipeline *ctx, struct sluice
 	else if (!find_return(ctx, p, &s->returns[found], family))
 		sluice_packet_drop(p, SLUICE_DROP_NO_RETURN_FLOW);
 	else
-		b->returns[b->return_count++] = (uint8_t)index;
+		b->returns[b->return_count++] = p;
 }
 
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
-		const struct sluice_packet *p = &b->packets[i];
+		struct sluice_packet *p = &b->packets[i];
 
+		sluice_parse(p);
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
 		if (p->family == SLUICE_IPV4)
-			classify_one(ctx, b, i, SLUICE_IPV4);
+			classify_one(ctx, b, p, SLUICE_IPV4);
 		else
-			classify_one(ctx, b, i, SLUICE_IPV6);
+			classify_one(ctx, b, p, SLUICE_IPV6);
 	}
 }

@@ -113,7 +113,7 @@ static inline struct sluice_flow_value sluice_flow_unpack(uint64_t packed)
 // Keys. IPv4: client address 32 | client port 16 | frontend id 16, unique. IPv6: a keyed 64-bit
 // fingerprint of the same. Never 0, as no frontend has id 0. The client's protocol is the
 // frontend's.
-static inline uint64_t sluice_flow_key(const struct sluice_flow_table *t,
+SLUICE_INLINE uint64_t sluice_flow_key(const struct sluice_flow_table *t,
                                        struct sluice_target_view client, uint16_t frontend,
                                        enum sluice_family family)
 {

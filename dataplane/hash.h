@@ -12,14 +12,14 @@
 #include "sluice/snapshot.h"
 #include "sluice/types.h"
 
-static inline uint64_t sluice_hash_fold(uint64_t a, uint64_t b)
+SLUICE_INLINE uint64_t sluice_hash_fold(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128)a * b;
 
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static inline uint64_t sluice_hash_u64(const struct sluice_hash_key *key, uint64_t value)
+SLUICE_INLINE uint64_t sluice_hash_u64(const struct sluice_hash_key *key, uint64_t value)
 {
 	uint64_t h = sluice_hash_fold(value ^ key->k[0], key->k[1]);
 
@@ -40,7 +40,7 @@ struct sluice_target_view {
 	const uint8_t *address; // 16 bytes; read with IPv6 only
 };
 
-static inline uint64_t sluice_target_tail(uint32_t address_end, uint16_t port, uint8_t protocol,
+SLUICE_INLINE uint64_t sluice_target_tail(uint32_t address_end, uint16_t port, uint8_t protocol,
                                           enum sluice_family family)
 {
 	static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "first byte lowest");
@@ -57,7 +57,7 @@ static inline struct sluice_target_view sluice_target_view(const struct sluice_t
 }
 
 // Hash of a target; the family is constant where it is inlined.
-static inline uint64_t sluice_hash_target(const struct sluice_hash_key *key,
+SLUICE_INLINE uint64_t sluice_hash_target(const struct sluice_hash_key *key,
                                           struct sluice_target_view v, enum sluice_family family)
 {
 	uint64_t first;

@@ -5,6 +5,7 @@
 // is the worker's own; the bytes stay where the port put them.
 
 #include <arpa/inet.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -35,11 +36,11 @@ enum sluice_traffic {
 };
 
 struct sluice_packet {
-	uint8_t *data;   // Ethernet header
-	void *buffer;    // the worker's handle (an mbuf)
-	uint32_t length; // bytes in all
-	uint16_t head;   // bytes at data that are contiguous
-	uint16_t l4;     // offset of the TCP or UDP header; the IP header is at SLUICE_ETHERNET
+	alignas(64) uint8_t *data; // Ethernet header
+	void *buffer;              // the worker's handle (an mbuf)
+	uint32_t length;           // bytes in all
+	uint16_t head;             // bytes at data that are contiguous
+	uint16_t l4; // offset of the TCP or UDP header; the IP header is at SLUICE_ETHERNET
 	uint8_t port_in;
 	uint8_t port_out;
 	uint8_t verdict;    // enum sluice_verdict
@@ -143,7 +144,7 @@ enum sluice_side {
 };
 
 // The address's bytes in the packet: 4 or 16.
-static inline const uint8_t *sluice_packet_wire(const struct sluice_packet *p,
+SLUICE_INLINE const uint8_t *sluice_packet_wire(const struct sluice_packet *p,
                                                 enum sluice_side side, enum sluice_family family)
 {
 	const uint8_t *l3 = sluice_packet_l3(p);
@@ -154,7 +155,7 @@ static inline const uint8_t *sluice_packet_wire(const struct sluice_packet *p,
 }
 
 // Ports stand first in TCP and UDP alike. Network byte order.
-static inline uint16_t sluice_packet_port(const struct sluice_packet *p, enum sluice_side side)
+SLUICE_INLINE uint16_t sluice_packet_port(const struct sluice_packet *p, enum sluice_side side)
 {
 	uint16_t port;
 
@@ -163,7 +164,7 @@ static inline uint16_t sluice_packet_port(const struct sluice_packet *p, enum sl
 }
 
 // The address alone, as a key: without port and protocol.
-static inline struct sluice_target_view sluice_packet_address(const struct sluice_packet *p,
+SLUICE_INLINE struct sluice_target_view sluice_packet_address(const struct sluice_packet *p,
                                                               enum sluice_side side,
                                                               enum sluice_family family)
 {
@@ -178,7 +179,7 @@ static inline struct sluice_target_view sluice_packet_address(const struct sluic
 }
 
 // The packet's source or destination as a key.
-static inline struct sluice_target_view sluice_packet_target(const struct sluice_packet *p,
+SLUICE_INLINE struct sluice_target_view sluice_packet_target(const struct sluice_packet *p,
                                                              enum sluice_side side,
                                                              enum sluice_family family)
 {

@@ -15,7 +15,6 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 {
 	struct sluice_burst b = {.packets = packets, .count = count};
 
-	sluice_parse(&b);
 	sluice_classify(ctx, &b);
 	sluice_track(ctx, &b);
 	sluice_rewrite_nat(ctx, &b);

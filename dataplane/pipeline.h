@@ -3,7 +3,7 @@
 
 // The packet's way, on one page.
 //
-//   parse     headers, every length checked                          parse.c
+//   parse     headers, every length checked                          parse.h
 //   classify  client to frontend, endpoint to client, or not ours    classify.c
 //   track     the flow table: known flows keep their endpoint        track.c
 //   select    new flows: Maglev row -> endpoint                      track.c
@@ -41,8 +41,8 @@ struct sluice_burst {
 	struct sluice_packet *packets;
 	unsigned count;
 	unsigned in_count, return_count;
-	uint8_t in[SLUICE_BURST];      // indices into packets: client to frontend
-	uint8_t returns[SLUICE_BURST]; // endpoint to client
+	struct sluice_packet *in[SLUICE_BURST];      // client to frontend
+	struct sluice_packet *returns[SLUICE_BURST]; // endpoint to client
 };
 
 // Runs all stages over at most SLUICE_BURST packets; then every packet has a verdict, and all
@@ -50,7 +50,6 @@ struct sluice_burst {
 void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets,
                          unsigned count);
 
-void sluice_parse(struct sluice_burst *b);
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_rewrite_nat(struct sluice_pipeline *ctx, struct sluice_burst *b);

@@ -14,122 +14,122 @@
 // What is replaced by what.
 struct change {
 	const struct sluice_target *to;
-	uint16_t old_address, old_port; // sums
-	uint16_t new_address, new_port;
+	uint16_t old_address, old_transport; // sums
+	uint16_t new_address, new_transport;
 };
 
-static inline void change_transport(struct sluice_packet *p, enum sluice_side side,
+SLUICE_INLINE void change_transport(struct sluice_packet *p, enum sluice_side side,
                                     const struct change *c)
 {
-	uint8_t *l4 = sluice_packet_l4(p);
 	bool udp = p->protocol == IPPROTO_UDP;
-	uint8_t *checksum = l4 + (udp ? 6 : 16);
-	uint16_t sum;
+	uint8_t *l4 = sluice_packet_l4(p);
+	uint8_t *at = l4 + (udp ? offsetof(struct sluice_udp, checksum)
+	                        : offsetof(struct sluice_tcp, checksum));
+	uint16_t checksum;
 
 	memcpy(l4 + (side == SLUICE_SOURCE ? 0 : 2), &c->to->port, 2);
-	memcpy(&sum, checksum, 2);
-	if (udp && sum == 0)
+	memcpy(&checksum, at, 2);
+	if (udp && checksum == 0)
 		return; // the sender computed none (RFC 768)
-	sum = sluice_checksum_update(sum, sluice_sum_add(c->old_address, c->old_port),
-	                             sluice_sum_add(c->new_address, c->new_port));
-	if (udp && sum == 0)
-		sum = 0xffff;
-	memcpy(checksum, &sum, 2);
+	checksum = sluice_checksum_update(checksum, c->old_transport, c->new_transport);
+	if (udp && checksum == 0)
+		checksum = 0xffff;
+	memcpy(at, &checksum, 2);
 }
 
-// false: the time to live is used up.
-static inline bool change_network(struct sluice_packet *p, enum sluice_side side,
+SLUICE_INLINE uint8_t time_to_live(const struct sluice_packet *p, enum sluice_family family)
+{
+	if (family == SLUICE_IPV4)
+		return ((const struct sluice_ipv4 *)sluice_packet_l3(p))->ttl;
+	return ((const struct sluice_ipv6 *)sluice_packet_l3(p))->hop_limit;
+}
+
+SLUICE_INLINE void change_network(struct sluice_packet *p, enum sluice_side side,
                                   const struct change *c, enum sluice_family family)
 {
-	if (family == SLUICE_IPV6) {
+	if (family == SLUICE_IPV4) {
+		struct sluice_ipv4 *ip = sluice_packet_l3(p);
+		uint16_t hop = htons(0x0100); // the TTL is the upper byte of its word
+
+		memcpy(side == SLUICE_SOURCE ? ip->source : ip->destination,
+		       &c->to->address.bytes[12], 4);
+		ip->ttl--;
+		ip->checksum = sluice_checksum_update(ip->checksum, (uint32_t)c->old_address + hop,
+		                                      c->new_address);
+	} else {
 		struct sluice_ipv6 *ip = sluice_packet_l3(p);
 
-		if (ip->hop_limit <= 1)
-			return false;
-		ip->hop_limit--;
 		memcpy(side == SLUICE_SOURCE ? ip->source : ip->destination, c->to->address.bytes,
 		       16);
-		return true;
+		ip->hop_limit--;
 	}
-	struct sluice_ipv4 *ip = sluice_packet_l3(p);
-	uint16_t one_hop = htons(0x0100); // the TTL is the upper byte of its word
-
-	if (ip->ttl <= 1)
-		return false;
-	ip->ttl--;
-	memcpy(side == SLUICE_SOURCE ? ip->source : ip->destination, &c->to->address.bytes[12], 4);
-	ip->checksum = sluice_checksum_update(ip->checksum, sluice_sum_add(c->old_address, one_hop),
-	                                      c->new_address);
-	return true;
 }
 
-static inline void change_packet(struct sluice_packet *p, enum sluice_side side,
-                                 const struct change *c)
+// Writes the packet anew, and decides how it leaves.
+SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side, const struct change *c,
+                           const struct sluice_adjacency *a, enum sluice_family family)
 {
-	bool alive = p->family == SLUICE_IPV4 ? change_network(p, side, c, SLUICE_IPV4)
-	                                      : change_network(p, side, c, SLUICE_IPV6);
+	static_assert(offsetof(struct sluice_adjacency, source) == 6, "copied as one");
 
-	if (!alive)
-		sluice_packet_drop(p, SLUICE_DROP_TTL_EXPIRED);
-	else
-		change_transport(p, side, c);
-}
-
-// Decides how a rewritten packet leaves.
-static inline void leave(struct sluice_packet *p, const struct sluice_adjacency *a)
-{
-	if (p->verdict != SLUICE_VERDICT_NONE)
+	if (a->state == SLUICE_ADJACENCY_NONE) {
+		sluice_packet_drop(p, SLUICE_DROP_NO_ROUTE);
 		return;
+	}
+	if (p->length > (uint32_t)a->mtu + SLUICE_ETHERNET) {
+		sluice_packet_drop(p, SLUICE_DROP_TOO_BIG);
+		return;
+	}
+	if (time_to_live(p, family) <= 1) {
+		sluice_packet_drop(p, SLUICE_DROP_TTL_EXPIRED);
+		return;
+	}
+	change_network(p, side, c, family);
+	change_transport(p, side, c);
 	if (a->state != SLUICE_ADJACENCY_READY) {
 		p->verdict = SLUICE_VERDICT_RESOLVE;
 		return;
 	}
-	static_assert(offsetof(struct sluice_adjacency, source) == 6, "copied as one");
 	memcpy(p->data, a->destination, 12);
 	p->port_out = a->port;
 	p->verdict = SLUICE_VERDICT_TRANSMIT;
 }
 
-static inline bool fits(struct sluice_packet *p, const struct sluice_adjacency *a)
-{
-	if (a->state == SLUICE_ADJACENCY_NONE)
-		sluice_packet_drop(p, SLUICE_DROP_NO_ROUTE);
-	else if (p->length > (uint32_t)a->mtu + SLUICE_ETHERNET)
-		sluice_packet_drop(p, SLUICE_DROP_TOO_BIG);
-	else
-		return true;
-	return false;
-}
-
-static inline void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p)
+SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                              enum sluice_family family)
 {
 	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_endpoint_counters *count = &ctx->endpoint_counters[p->slot];
-	struct change c = {&e->target, f->address_sum, f->port_sum, e->address_sum, e->port_sum};
+	struct change c = {
+	        .to = &e->target,
+	        .old_address = f->address_sum,
+	        .old_transport = f->transport_sum,
+	        .new_address = e->address_sum,
+	        .new_transport = e->transport_sum,
+	};
 
 	sluice_count(&count->in_packets, 1);
 	sluice_count(&count->in_bytes, p->length);
-	if (!fits(p, &e->adjacency))
-		return;
-	change_packet(p, SLUICE_DESTINATION, &c);
-	leave(p, &e->adjacency);
+	rewrite(p, SLUICE_DESTINATION, &c, &e->adjacency, family);
 }
 
-static inline void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
-                                  const struct sluice_adjacency *a)
+SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                                  const struct sluice_adjacency *a, enum sluice_family family)
 {
 	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_endpoint_counters *count = &ctx->endpoint_counters[p->slot];
-	struct change c = {&f->target, e->address_sum, e->port_sum, f->address_sum, f->port_sum};
+	struct change c = {
+	        .to = &f->target,
+	        .old_address = e->address_sum,
+	        .old_transport = e->transport_sum,
+	        .new_address = f->address_sum,
+	        .new_transport = f->transport_sum,
+	};
 
 	sluice_count(&count->out_packets, 1);
 	sluice_count(&count->out_bytes, p->length);
-	if (!fits(p, a))
-		return;
-	change_packet(p, SLUICE_SOURCE, &c);
-	leave(p, a);
+	rewrite(p, SLUICE_SOURCE, &c, a, family);
 }
 
 void sluice_rewrite_nat(struct sluice_pipeline *ctx, struct sluice_burst *b)
@@ -137,14 +137,24 @@ void sluice_rewrite_nat(struct sluice_pipeline *ctx, struct sluice_burst *b)
 	const struct sluice_adjacency *adjacencies[SLUICE_BURST];
 
 	for (unsigned i = 0; i < b->in_count; i++) {
-		struct sluice_packet *p = &b->packets[b->in[i]];
+		struct sluice_packet *p = b->in[i];
 
-		if (p->verdict == SLUICE_VERDICT_NONE)
-			rewrite_in(ctx, p);
+		if (p->verdict != SLUICE_VERDICT_NONE)
+			continue;
+		if (p->family == SLUICE_IPV4)
+			rewrite_in(ctx, p, SLUICE_IPV4);
+		else
+			rewrite_in(ctx, p, SLUICE_IPV6);
 	}
 	if (b->return_count == 0)
 		return;
 	sluice_route(ctx->snapshot, b, adjacencies);
-	for (unsigned i = 0; i < b->return_count; i++)
-		rewrite_return(ctx, &b->packets[b->returns[i]], adjacencies[i]);
+	for (unsigned i = 0; i < b->return_count; i++) {
+		struct sluice_packet *p = b->returns[i];
+
+		if (p->family == SLUICE_IPV4)
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4);
+		else
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV6);
+	}
 }

@@ -31,7 +31,7 @@ void sluice_route(const struct sluice_snapshot *s, const struct sluice_burst *b,
 	unsigned n4 = 0, n6 = 0;
 
 	for (unsigned i = 0; i < b->return_count; i++) {
-		const struct sluice_packet *p = &b->packets[b->returns[i]];
+		const struct sluice_packet *p = b->returns[i];
 
 		if (p->family == SLUICE_IPV4) {
 			const struct sluice_ipv4 *ip = sluice_packet_l3(p);
@@ -49,7 +49,7 @@ void sluice_route(const struct sluice_snapshot *s, const struct sluice_burst *b,
 	lookup_v6(s, v6, n6, hops_v6);
 	n4 = n6 = 0;
 	for (unsigned i = 0; i < b->return_count; i++) {
-		const struct sluice_packet *p = &b->packets[b->returns[i]];
+		const struct sluice_packet *p = b->returns[i];
 		uint64_t hop = p->family == SLUICE_IPV4 ? hops_v4[n4++] : hops_v6[n6++];
 
 		adjacencies[i] = &s->adjacencies[hop];

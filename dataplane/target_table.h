@@ -37,7 +37,7 @@ struct sluice_target_table *sluice_target_table_new(size_t count);
 void sluice_target_table_set(struct sluice_target_table *t, const struct sluice_target *target,
                              uint32_t value);
 
-static inline uint32_t sluice_target_table_get(const struct sluice_target_table *t,
+SLUICE_INLINE uint32_t sluice_target_table_get(const struct sluice_target_table *t,
                                                struct sluice_target_view v,
                                                enum sluice_family family)
 {

@@ -13,21 +13,23 @@
 
 #include <netinet/in.h>
 
-static inline uint8_t next_state(uint8_t state, const struct sluice_packet *p)
+static inline bool is_syn(const struct sluice_packet *p)
+{
+	return (p->tcp_flags & (SLUICE_TCP_SYN | SLUICE_TCP_ACK)) == SLUICE_TCP_SYN;
+}
+
+// The state after one more packet of the flow.
+static inline unsigned next_state(unsigned state, const struct sluice_packet *p)
 {
 	if (p->protocol == IPPROTO_UDP)
 		return SLUICE_FLOW_UDP;
-	if ((p->tcp_flags & (SLUICE_TCP_SYN | SLUICE_TCP_ACK)) == SLUICE_TCP_SYN)
+	if (!(p->tcp_flags & (SLUICE_TCP_SYN | SLUICE_TCP_FIN | SLUICE_TCP_RST)))
+		return state == SLUICE_FLOW_CLOSING ? state : SLUICE_FLOW_ESTABLISHED;
+	if (is_syn(p))
 		return state == SLUICE_FLOW_CLOSING ? SLUICE_FLOW_PROBATION : state;
 	if (p->tcp_flags & (SLUICE_TCP_FIN | SLUICE_TCP_RST))
 		return state == SLUICE_FLOW_PROBATION ? state : SLUICE_FLOW_CLOSING;
-	return state == SLUICE_FLOW_CLOSING ? state : SLUICE_FLOW_ESTABLISHED;
-}
-
-static inline bool is_fresh_start(const struct sluice_packet *p, const struct sluice_endpoint *e)
-{
-	return (e->flags & SLUICE_ENDPOINT_DRAINING) && p->protocol == IPPROTO_TCP &&
-	       (p->tcp_flags & (SLUICE_TCP_SYN | SLUICE_TCP_ACK)) == SLUICE_TCP_SYN;
+	return SLUICE_FLOW_ESTABLISHED;
 }
 
 static inline bool is_binding(const struct sluice_pipeline *ctx, const struct sluice_packet *p,
@@ -35,30 +37,31 @@ static inline bool is_binding(const struct sluice_pipeline *ctx, const struct sl
 {
 	const struct sluice_snapshot *s = ctx->snapshot;
 	struct sluice_flow_value v = sluice_flow_unpack(packed);
-	const struct sluice_endpoint *e;
+	const struct sluice_endpoint *e = &s->endpoints[v.slot];
 
-	if (v.slot >= s->endpoint_count)
+	if (v.slot >= s->endpoint_count || e->generation != v.generation ||
+	    e->service != s->frontends[p->frontend].service)
 		return false;
-	e = &s->endpoints[v.slot];
-	return e->generation == v.generation && (e->flags & SLUICE_ENDPOINT_LIVE) &&
-	       e->service == s->frontends[p->frontend].service && !is_fresh_start(p, e) &&
-	       !sluice_flow_expired(ctx->flows, packed, ctx->now);
+	if ((e->flags & SLUICE_ENDPOINT_DRAINING) && is_syn(p))
+		return false;
+	return !sluice_flow_expired(ctx->flows, packed, ctx->now);
 }
 
 // Follows the packet in an entry that binds. The line is written only when the second or the
 // state changes: an unconditional store costs a third of the data path.
 static inline void follow(const struct sluice_pipeline *ctx, struct sluice_packet *p,
-                          struct sluice_flow_ref *ref)
+                          struct sluice_flow_ref ref)
 {
-	struct sluice_flow_value v = sluice_flow_unpack(ref->value);
-	uint64_t value;
+	struct sluice_flow_value v = sluice_flow_unpack(ref.value);
+	unsigned state = next_state(v.state, p);
 
 	p->slot = v.slot;
-	v.state = next_state(v.state, p);
-	v.seen = ctx->now;
-	value = sluice_flow_pack(v);
-	if (value != ref->value)
-		sluice_flow_update(ref, value);
+	if (__builtin_expect(state != v.state || ((v.seen ^ ctx->now) & SLUICE_FLOW_SEEN_MASK),
+	                     0)) {
+		v.state = (uint8_t)state;
+		v.seen = ctx->now;
+		sluice_flow_update(&ref, sluice_flow_pack(v));
+	}
 }
 
 static void count_insert(struct sluice_worker_counters *c, enum sluice_flow_insert how)
@@ -103,7 +106,7 @@ static void start_flow(struct sluice_pipeline *ctx, struct sluice_packet *p)
 	struct sluice_flow_value v = {.state = SLUICE_FLOW_PROBATION, .seen = ctx->now};
 
 	if (ref.entry && is_binding(ctx, p, ref.value)) {
-		follow(ctx, p, &ref);
+		follow(ctx, p, ref);
 		return;
 	}
 	if (!service->rows) {
@@ -128,20 +131,20 @@ static void start_flow(struct sluice_pipeline *ctx, struct sluice_packet *p)
 
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
-	uint8_t starts[SLUICE_BURST];
+	struct sluice_packet *starts[SLUICE_BURST];
 	unsigned start_count = 0;
 
 	for (unsigned i = 0; i < b->in_count; i++) {
-		struct sluice_packet *p = &b->packets[b->in[i]];
+		struct sluice_packet *p = b->in[i];
 		struct sluice_flow_ref ref = sluice_flow_find_primary(ctx->flows, p->key, p->hash);
 
 		if (ref.entry && is_binding(ctx, p, ref.value)) {
-			follow(ctx, p, &ref);
+			follow(ctx, p, ref);
 		} else {
 			sluice_flow_prefetch_secondary(ctx->flows, p->hash);
-			starts[start_count++] = b->in[i];
+			starts[start_count++] = p;
 		}
 	}
 	for (unsigned i = 0; i < start_count; i++)
-		start_flow(ctx, &b->packets[starts[i]]);
+		start_flow(ctx, starts[i]);
 }

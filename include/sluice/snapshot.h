@@ -42,16 +42,16 @@ struct sluice_frontend {
 	alignas(32) struct sluice_target target;
 	uint16_t service;     // index into services
 	uint16_t address_sum; // ones' complement sum of the address's 16-bit words, as on the wire
-	uint16_t port_sum;    // the same of the port: the port itself, in network byte order
+	uint16_t transport_sum; // the same of address and port: what a transport checksum covers
 };
 
 // An endpoint of one service. Indexed by slot; one line, as every packet in reads it.
 struct sluice_endpoint {
 	alignas(64) struct sluice_target target;
-	uint16_t generation;  // matches the flow entries that may use this slot; 0 is never used
+	uint16_t generation;  // matches the flow entries that may use this slot; 0: nobody has it
 	uint16_t service;     // index into services
 	uint16_t address_sum; // as in struct sluice_frontend
-	uint16_t port_sum;
+	uint16_t transport_sum;
 	struct sluice_adjacency adjacency;
 	uint8_t flags; // SLUICE_ENDPOINT_*
 };

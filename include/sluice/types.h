@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
+// For what takes the address family as a constant: one body in the source, two in the program.
+#define SLUICE_INLINE static inline __attribute__((always_inline))
+
 enum {
 	SLUICE_PORTS_MAX = 16,
 	SLUICE_WORKERS_MAX = 64,

@@ -82,7 +82,7 @@ static void make_endpoints(struct sluice_endpoint *e, struct sluice_maglev_endpo
 		e[i].target = target(0xac110005 + i, 8080);
 		e[i].generation = 1;
 		e[i].address_sum = sluice_sum_bytes(&e[i].target.address.bytes[12], 4);
-		e[i].port_sum = e[i].target.port;
+		e[i].transport_sum = sluice_sum_add(e[i].address_sum, e[i].target.port);
 		e[i].adjacency = (struct sluice_adjacency){
 		        .destination = {2, 0, 0, 0, 0, (uint8_t)i},
 		        .source = {2, 1, 0, 0, 0, 1},
@@ -113,7 +113,8 @@ static void make_snapshot(struct bench *b)
 		slots[i] = i;
 	frontends[1].target = target(0x0a602b72, 8080);
 	frontends[1].address_sum = sluice_sum_bytes(&frontends[1].target.address.bytes[12], 4);
-	frontends[1].port_sum = frontends[1].target.port;
+	frontends[1].transport_sum =
+	        sluice_sum_add(frontends[1].address_sum, frontends[1].target.port);
 	sluice_target_table_set(table, &frontends[1].target, 1);
 	*service = (struct sluice_service){.rows = rows, .slots = slots, .table_size = ROWS};
 	s->frontend_table = table;

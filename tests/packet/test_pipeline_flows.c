@@ -84,8 +84,7 @@ static bool flow_of(const struct fixture *fx, unsigned i, struct sluice_flow_val
 	if (!fx->v6)
 		memcpy(&t.address.bytes[12], f.bytes + 26, 4);
 	memcpy(&t.port, f.bytes + (fx->v6 ? 54 : 34), 2);
-	key = sluice_flow_key(&fx->w->flows, sluice_target_view(&t), fx->frontend,
-	                      t.family);
+	key = sluice_flow_key(&fx->w->flows, sluice_target_view(&t), fx->frontend, t.family);
 	ref = sluice_flow_find(&fx->w->flows, key, sluice_flow_hash(&fx->w->flows, key));
 	if (ref.entry)
 		*v = sluice_flow_unpack(ref.value);

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dataplane/checksum.h"
 #include "dataplane/target_table.h"
 
 enum {
@@ -123,7 +124,7 @@ uint16_t world_frontend(struct world *w, unsigned service, const char *address, 
 	f->target = target(address, port, protocol);
 	f->service = (uint16_t)service;
 	f->address_sum = address_sum(&f->target);
-	f->port_sum = f->target.port;
+	f->transport_sum = sluice_sum_add(f->address_sum, f->target.port);
 	return id;
 }
 
@@ -138,7 +139,7 @@ uint32_t world_endpoint(struct world *w, unsigned service, const char *address, 
 	e->generation = (uint16_t)(100 + slot);
 	e->service = (uint16_t)service;
 	e->address_sum = address_sum(&e->target);
-	e->port_sum = e->target.port;
+	e->transport_sum = sluice_sum_add(e->address_sum, e->target.port);
 	e->flags = SLUICE_ENDPOINT_LIVE;
 	e->adjacency = (struct sluice_adjacency){.destination = {2, 0, 0, 0, 0, BACKEND},
 	                                         .source = {2, 0, 0, 0, 0, HOST_1},

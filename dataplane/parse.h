@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "dataplane/pipeline.h"
+#pragma once
+
+// The first stage, inlined into the second, so that what it finds stays in registers.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "dataplane/packet.h"
+
 enum {
-	ETHERTYPE_VLAN = 0x8100,
-	ETHERTYPE_QINQ = 0x88a8,
-	ETHERTYPE_V4 = 0x0800,
-	ETHERTYPE_V6 = 0x86dd,
-	FRAGMENT_MASK_V4 = 0x3fff, // more-fragments and offset
-	FRAGMENT_MASK_V6 = 0xfff9,
-	EXTENSIONS_MAX = 8, // of IPv6 in a row: more is nobody's honest packet
+	SLUICE_ETHERTYPE_VLAN = 0x8100,
+	SLUICE_ETHERTYPE_QINQ = 0x88a8,
+	SLUICE_ETHERTYPE_V4 = 0x0800,
+	SLUICE_ETHERTYPE_V6 = 0x86dd,
+	SLUICE_FRAGMENT_MASK_V4 = 0x3fff, // more-fragments and offset
+	SLUICE_FRAGMENT_MASK_V6 = 0xfff9,
+	SLUICE_EXTENSIONS_MAX = 8, // of IPv6 in a row: more is nobody's honest packet
 };
 
-static void parse_transport(struct sluice_packet *p, uint32_t l4, uint32_t l4_length)
+SLUICE_INLINE void sluice_parse_transport(struct sluice_packet *p, uint32_t l4, uint32_t l4_length)
 {
 	bool tcp = p->protocol == IPPROTO_TCP;
 	uint32_t smallest = tcp ? sizeof(struct sluice_tcp) : sizeof(struct sluice_udp);
@@ -51,7 +55,7 @@ static void parse_transport(struct sluice_packet *p, uint32_t l4, uint32_t l4_le
 	}
 }
 
-static void parse_v4(struct sluice_packet *p)
+SLUICE_INLINE void sluice_parse_v4(struct sluice_packet *p)
 {
 	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
 
@@ -72,13 +76,13 @@ static void parse_v4(struct sluice_packet *p)
 	}
 	p->family = SLUICE_IPV4;
 	p->protocol = ip->protocol;
-	p->fragment = ip->fragment & htons(FRAGMENT_MASK_V4);
-	parse_transport(p, SLUICE_ETHERNET + header, total - header);
+	p->fragment = ip->fragment & htons(SLUICE_FRAGMENT_MASK_V4);
+	sluice_parse_transport(p, SLUICE_ETHERNET + header, total - header);
 }
 
 // Walks hop-by-hop options, routing and destination options up to the transport header
 // (RFC 8200, section 4).
-static void parse_v6(struct sluice_packet *p)
+SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p)
 {
 	const struct sluice_ipv6 *ip = sluice_packet_l3(p);
 
@@ -104,7 +108,7 @@ static void parse_v6(struct sluice_packet *p)
 	     i++) {
 		const uint8_t *h = p->data + at;
 
-		if (i == EXTENSIONS_MAX || at + 8 > end) {
+		if (i == SLUICE_EXTENSIONS_MAX || at + 8 > end) {
 			sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
 			return;
 		}
@@ -117,7 +121,7 @@ static void parse_v6(struct sluice_packet *p)
 
 			memcpy(&offset, h + 2, 2);
 			// An atomic fragment (RFC 6946) is a whole packet.
-			p->fragment = offset & htons(FRAGMENT_MASK_V6);
+			p->fragment = offset & htons(SLUICE_FRAGMENT_MASK_V6);
 			at += 8;
 		} else {
 			at += 8 + h[1] * 8U;
@@ -129,10 +133,12 @@ static void parse_v6(struct sluice_packet *p)
 		return;
 	}
 	p->protocol = next;
-	parse_transport(p, at, end - at);
+	sluice_parse_transport(p, at, end - at);
 }
 
-static void parse_one(struct sluice_packet *p)
+// Finds out what a frame is: family, protocol, where the transport header stands. A frame that
+// is broken or no TCP or UDP has its verdict then.
+SLUICE_INLINE void sluice_parse(struct sluice_packet *p)
 {
 	uint16_t type;
 
@@ -141,18 +147,12 @@ static void parse_one(struct sluice_packet *p)
 		return;
 	}
 	memcpy(&type, p->data + 12, 2);
-	if (type == htons(ETHERTYPE_V4))
-		parse_v4(p);
-	else if (type == htons(ETHERTYPE_V6))
-		parse_v6(p);
-	else if (type == htons(ETHERTYPE_VLAN) || type == htons(ETHERTYPE_QINQ))
+	if (type == htons(SLUICE_ETHERTYPE_V4))
+		sluice_parse_v4(p);
+	else if (type == htons(SLUICE_ETHERTYPE_V6))
+		sluice_parse_v6(p);
+	else if (type == htons(SLUICE_ETHERTYPE_VLAN) || type == htons(SLUICE_ETHERTYPE_QINQ))
 		sluice_packet_drop(p, SLUICE_DROP_VLAN);
 	else
 		p->verdict = SLUICE_VERDICT_PASS;
-}
-
-void sluice_parse(struct sluice_burst *b)
-{
-	for (unsigned i = 0; i < b->count; i++)
-		parse_one(&b->packets[i]);
 }
