@@ -7,10 +7,11 @@
 static const char magic[8] = {'s', 'l', 'u', 'i', 'c', 'e', 'f', 't'};
 
 enum {
-	LAYOUT = 1,      // of header, entry and value, and how a key finds its buckets
-	TRIES = 8,       // of an insert against other workers before it gives up
-	ROOMY = 1,       // usable places that make the primary bucket good enough
-	DEAD = 3 * 86400 // seconds after which a walk frees an entry
+	LAYOUT = 1,         // of header, entry and value, and how a key finds its buckets
+	TRIES = 8,          // of an insert against other workers before it gives up
+	ROOMY = 1,          // usable places that make the primary bucket good enough
+	DEAD = 3 * 86400,   // seconds after which a walk frees an entry
+	ROUNDING = 1 << 30, // the largest page a table's memory is rounded up to
 };
 
 static_assert(sizeof(struct sluice_flow_entry) == 16, "swapped as 16 bytes");
@@ -216,7 +217,8 @@ int sluice_flow_table_attach(struct sluice_flow_table *t, void *memory, size_t s
 	    h->header_size != SLUICE_FLOW_HEADER_SIZE || h->epoch != epoch)
 		return -EINVAL;
 	if (h->bucket_count != bucket_count(h->bucket_count * 4) ||
-	    size < sluice_flow_table_size(h->bucket_count * 4))
+	    size < sluice_flow_table_size(h->bucket_count * 4) ||
+	    size - sluice_flow_table_size(h->bucket_count * 4) >= ROUNDING)
 		return -EINVAL;
 	t->buckets = (struct sluice_flow_bucket *)((char *)memory + SLUICE_FLOW_HEADER_SIZE);
 	t->bucket_mask = h->bucket_count - 1;
