@@ -28,7 +28,7 @@ static uint64_t hash_u64(const struct input *in)
 
 static uint64_t hash_v6(const struct input *in)
 {
-	return sluice_hash_target(&in->key, &in->target, SLUICE_IPV6);
+	return sluice_hash_target(&in->key, sluice_target_view(&in->target), SLUICE_IPV6);
 }
 
 static uint64_t hash_bytes(const struct input *in)

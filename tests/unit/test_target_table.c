@@ -40,8 +40,8 @@ static uint32_t get(const struct sluice_target_table *t, const struct sluice_tar
 {
 	// The family is a constant at every call, as in the pipeline.
 	if (target->family == SLUICE_IPV4)
-		return sluice_target_table_get(t, target, SLUICE_IPV4);
-	return sluice_target_table_get(t, target, SLUICE_IPV6);
+		return sluice_target_table_get(t, sluice_target_view(target), SLUICE_IPV4);
+	return sluice_target_table_get(t, sluice_target_view(target), SLUICE_IPV6);
 }
 
 static uint32_t oracle(const struct sluice_target *targets, const uint32_t *values, size_t count,
