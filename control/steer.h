@@ -58,7 +58,3 @@ int sluice_steer_sync(struct sluice_steer *s, const struct sluice_steer_sets *wa
 
 // Removes the guards, if any.
 void sluice_steer_release(struct sluice_steer *s);
-
-// The XDP object that the driver loads: $SLUICE_STEER_OBJECT, beside the executable's build tree,
-// or where it is installed. NULL: none is readable (logged).
-const char *sluice_steer_object(void);

@@ -22,6 +22,7 @@ struct sluice_eal_config {
 	const char *program; // argv[0], for the EAL's messages
 	const unsigned *worker_cores;
 	size_t worker_core_count; // 0: every usable core but the first, at least one
+	unsigned worker_limit;    // of those: no more than there are queues to serve; 0: none
 	enum sluice_hugepages hugepages;
 	size_t memory;                   // bytes that will be asked for: sluice_eal_memory_estimate
 	enum sluice_log_level log_level; // EAL lines less important than this are not logged

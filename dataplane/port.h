@@ -4,8 +4,9 @@
 // A port: where workers receive and transmit. Opened, read and closed by the control thread;
 // workers use `id` and the queue numbers only.
 //
-// Worker w polls queue w of each port that has one, and transmits on queue w % tx_queues of any.
-// Where a port has fewer tx queues than workers, workers that share one must take turns.
+// Worker w polls queue w of each port that has one, and transmits on queue w of every port, so
+// the port with the fewest tx queues limits the number of workers. AF_XDP and net_tap have as
+// many of them as `queues` says, other devices one per worker where they can.
 //
 // What goes wrong is logged in words with its fix; the return value only says that it did.
 
@@ -66,7 +67,8 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
                      const struct sluice_port_config *config, struct rte_mempool *pool,
                      unsigned workers, bool copy);
 
-// After the last worker has left it. An AF_XDP port's steering program goes with it.
+// After the last worker has left it. An AF_XDP port's steering program goes with it; its sockets
+// go only with the process (DPDK 22.11), so it cannot be opened again.
 void sluice_port_close(struct sluice_port *port);
 
 bool sluice_port_link_up(const struct sluice_port *port);

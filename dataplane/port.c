@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/port.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/port_kind.h"
+#include "sluice/log.h"
+
+enum {
+	DESCRIPTORS = 2048, // sluice_eal_buffers counts on it
+	XDP_HEADROOM = 256,
+	POOL_CACHE = 256,
+};
+
+static const struct sluice_port_kind_ops *const kinds[] = {
+        [SLUICE_PORT_AF_XDP] = &sluice_port_af_xdp,
+        [SLUICE_PORT_VDEV] = &sluice_port_vdev,
+};
+
+int sluice_port_device_parse(const char *text, enum sluice_port_kind *kind, const char **device)
+{
+	for (unsigned k = 0; k < RTE_DIM(kinds); k++) {
+		size_t length = strlen(kinds[k]->prefix);
+
+		if (strncmp(text, kinds[k]->prefix, length) != 0)
+			continue;
+		if (text[length] == 0)
+			return -EINVAL;
+		*kind = k;
+		*device = text + length;
+		return 0;
+	}
+	return strncmp(text, "pci:", 4) == 0 ? -ENOTSUP : -EINVAL;
+}
+
+int sluice_port_check(const struct sluice_port_config *config)
+{
+	return kinds[config->kind]->check(config);
+}
+
+// AF_XDP reads the pool as one array of buffers without gaps; with a gap anywhere it would hand
+// the kernel addresses beyond its end.
+static bool pool_is_array(struct rte_mempool *pool)
+{
+	size_t object = (size_t)pool->header_size + pool->elt_size + pool->trailer_size;
+
+	return pool->nb_mem_chunks == 1 &&
+	       STAILQ_FIRST(&pool->mem_list)->len >= object * pool->populated_size &&
+	       (pool->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+}
+
+struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame)
+{
+	size_t room = RTE_PKTMBUF_HEADROOM + XDP_HEADROOM + frame;
+	size_t least = RTE_MBUF_DEFAULT_BUF_SIZE;
+	struct rte_pktmbuf_pool_private private = {};
+	struct rte_mempool *pool;
+
+	private.mbuf_data_room_size = (uint16_t)RTE_ALIGN_CEIL(room > least ? room : least, 64);
+	// Buffers may cross pages: packed densely they fill the cache's sets evenly, and AF_XDP
+	// takes nothing else (pool_is_array).
+	pool = rte_mempool_create_empty(
+	        "packets", count, sizeof(struct rte_mbuf) + private.mbuf_data_room_size, POOL_CACHE,
+	        sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	if (!pool)
+		goto fail;
+	if (rte_mempool_set_ops_byname(pool, "ring_mp_mc", NULL) < 0)
+		goto fail_free;
+	rte_pktmbuf_pool_init(pool, &private);
+	if (rte_mempool_populate_default(pool) < 0 || !pool_is_array(pool))
+		goto fail_free;
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+
+fail_free:
+	rte_mempool_free(pool);
+fail:
+	log_error("no memory for %u packet buffers in one piece: fewer queues or workers, or more "
+	          "hugepages",
+	          count);
+	return NULL;
+}
+
+static int queues_choose(struct sluice_port *port, const struct rte_eth_dev_info *info,
+                         unsigned workers)
+{
+	if (port->rx_queues > info->max_rx_queues) {
+		log_error("%s: %u queues configured, the device has %u", port->name,
+		          port->rx_queues, info->max_rx_queues);
+		return -EINVAL;
+	}
+	if (port->tx_queues == 0)
+		port->tx_queues = (uint16_t)RTE_MIN(workers, info->max_tx_queues);
+	return 0;
+}
+
+static int device_configure(struct sluice_port *port, const struct rte_eth_dev_info *info)
+{
+	struct rte_eth_conf conf = {};
+
+	if (port->mtu == 0 && rte_eth_dev_get_mtu(port->id, &port->mtu) < 0)
+		port->mtu = RTE_ETHER_MTU;
+	conf.rxmode.mtu = port->mtu;
+	if (info->max_mtu > 0 && port->mtu > info->max_mtu)
+		port->mtu = conf.rxmode.mtu = info->max_mtu;
+	return rte_eth_dev_configure(port->id, port->rx_queues, port->tx_queues, &conf);
+}
+
+static int queues_setup(struct sluice_port *port, struct rte_mempool *pool)
+{
+	uint16_t rx = DESCRIPTORS, tx = DESCRIPTORS;
+	int r = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
+	int socket = rte_eth_dev_socket_id(port->id);
+
+	// tx first: the AF_XDP driver makes both with the rx queue.
+	for (uint16_t q = 0; q < port->tx_queues && r >= 0; q++)
+		r = rte_eth_tx_queue_setup(port->id, q, tx, (unsigned)socket, NULL);
+	for (uint16_t q = 0; q < port->rx_queues && r >= 0; q++)
+		r = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)socket, NULL, pool);
+	return r;
+}
+
+static int device_create(struct sluice_port *port, const char *arguments,
+                         struct rte_eth_dev_info *info)
+{
+	int r = rte_eal_hotplug_add("vdev", port->device, arguments);
+
+	if (r < 0)
+		return r;
+	r = rte_eth_dev_get_port_by_name(port->device, &port->id);
+	if (r == 0)
+		r = rte_eth_dev_info_get(port->id, info);
+	if (r < 0)
+		rte_eal_hotplug_remove("vdev", port->device);
+	return r;
+}
+
+static int device_start(struct sluice_port *port, const struct rte_eth_dev_info *info,
+                        struct rte_mempool *pool)
+{
+	struct rte_ether_addr mac;
+	int r = device_configure(port, info);
+
+	if (r == 0)
+		r = queues_setup(port, pool);
+	if (r == 0)
+		r = rte_eth_dev_start(port->id);
+	if (r == 0)
+		r = rte_eth_macaddr_get(port->id, &mac);
+	if (r < 0)
+		return r;
+	memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
+	if (port->ifindex == 0)
+		port->ifindex = (int)info->if_index;
+	port->started = true;
+	return 0;
+}
+
+int sluice_port_open(struct sluice_port *port, unsigned index,
+                     const struct sluice_port_config *config, struct rte_mempool *pool,
+                     unsigned workers, bool copy)
+{
+	const struct sluice_port_kind_ops *kind = kinds[config->kind];
+	struct rte_eth_dev_info info = {};
+	char arguments[4096];
+	int r;
+
+	*port = (struct sluice_port){
+	        .index = index, .kind = config->kind, .rx_queues = config->queues};
+	r = kind->describe(port, config, copy, arguments, sizeof(arguments));
+	if (r < 0) {
+		log_error("%s%s: %s", kind->prefix, config->device, strerror(-r));
+		return r;
+	}
+	r = device_create(port, arguments, &info);
+	if (r < 0) {
+		kind->explain(port);
+		return r;
+	}
+	r = queues_choose(port, &info, workers);
+	if (r < 0)
+		goto fail;
+	r = device_start(port, &info, pool);
+	if (r == 0)
+		return 0;
+	kind->explain(port);
+fail:
+	rte_eal_hotplug_remove("vdev", port->device);
+	return r;
+}
+
+void sluice_port_close(struct sluice_port *port)
+{
+	int r;
+
+	if (!port->started)
+		return;
+	port->started = false;
+	r = rte_eth_dev_stop(port->id);
+	if (r == 0)
+		r = rte_eth_dev_close(port->id);
+	if (r < 0)
+		log_warning("%s: %s", port->name, strerror(-r));
+	rte_eal_hotplug_remove("vdev", port->device);
+}
+
+// The AF_XDP driver says up whatever happens: for kernel interfaces the kernel is asked.
+static bool interface_running(const struct sluice_port *port)
+{
+	struct ifreq request = {};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool running;
+
+	if (fd < 0)
+		return false;
+	running = if_indextoname((unsigned)port->ifindex, request.ifr_name) &&
+	          ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) &&
+	          (request.ifr_flags & IFF_RUNNING);
+	close(fd);
+	return running;
+}
+
+bool sluice_port_link_up(const struct sluice_port *port)
+{
+	struct rte_eth_link link;
+
+	if (!port->started)
+		return false;
+	if (port->ifindex > 0)
+		return interface_running(port);
+	return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status;
+}
+
+int sluice_port_losses(const struct sluice_port *port, struct sluice_port_losses *losses)
+{
+	struct rte_eth_stats stats;
+	int r;
+
+	*losses = (struct sluice_port_losses){};
+	if (!port->started)
+		return -ENODEV;
+	r = rte_eth_stats_get(port->id, &stats);
+	if (r < 0)
+		return r;
+	losses->missed = stats.imissed;
+	losses->errors = stats.ierrors;
+	return 0;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: (BSD-3-Clause OR GPL-2.0-only)
+#pragma once
+
+// What steer.bpf.c, steer_guard.bpf.c and the control thread agree on: the maps and their keys.
+// Keys have the layout of struct sluice_target and struct sluice_address (sluice/types.h, which
+// cannot be included here for its C library headers); control/steer.c asserts that they do.
+
+#include <linux/types.h>
+
+struct steer_address {
+	__u8 bytes[16]; // IPv4 as ::ffff:a.b.c.d
+};
+
+struct steer_target {
+	struct steer_address address;
+	__be16 port;
+	__u8 protocol;
+	__u8 family; // 4 or 6
+};
+
+// Names as the kernel keeps them: 15 characters at most.
+#define STEER_PROGRAM           "sluice_steer"
+#define STEER_GUARD             "sluice_guard"
+
+#define STEER_VIRTUAL_TARGETS   "virtual_targets"
+#define STEER_RETURN_TARGETS    "return_targets"
+#define STEER_VIRTUAL_ADDRESSES "virtual_addrs"
+#define STEER_LOCAL_ADDRESSES   "local_addrs"
+
+#ifdef __bpf__
+
+// Room for what a snapshot can hold; entries are allocated as they are added.
+#define STEER_SET(set_name, key_type, entries)                                                     \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                   \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
+		__uint(max_entries, entries);                                                      \
+		__type(key, key_type);                                                             \
+		__type(value, __u8);                                                               \
+	} set_name SEC(".maps")
+
+STEER_SET(virtual_targets, struct steer_target, 1 << 16);
+STEER_SET(return_targets, struct steer_target, 1 << 20);
+STEER_SET(virtual_addrs, struct steer_address, 1 << 16);
+STEER_SET(local_addrs, struct steer_address, 1 << 16);
+
+#endif

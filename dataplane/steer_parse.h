@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: (BSD-3-Clause OR GPL-2.0-only)
+#pragma once
+
+// BPF: is a frame a service's traffic? One body for the XDP program and the tc guard; all that
+// differs is where the frame comes from and what the answer leads to.
+//
+// A frame that is too short for its headers, or has none that we know, is not ours: the kernel
+// deals with it. Whether lengths are consistent is for the workers to find out.
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "dataplane/steer_maps.h"
+
+#define STEER_VLAN_TAGS       2
+#define STEER_IPV6_EXTENSIONS 8
+
+struct steer_packet {
+	struct steer_target source, destination;
+	_Bool ports; // false: a fragment after the first
+};
+
+struct steer_vlan {
+	__be16 tci, protocol;
+};
+
+struct steer_extension {
+	__u8 next, length; // in 8 bytes, without the first 8
+	__be16 fragment;   // in a fragment header: offset in 8 bytes << 3 | more
+	__be32 rest;
+};
+
+// Each parser moves *at over what it read; 0: there is nothing for us there.
+
+static __always_inline __be16 steer_ethernet(void **at, void *end)
+{
+	struct ethhdr *ethernet = *at;
+	__be16 protocol;
+
+	if ((void *)(ethernet + 1) > end)
+		return 0;
+	protocol = ethernet->h_proto;
+	*at = ethernet + 1;
+	for (int i = 0; i < STEER_VLAN_TAGS; i++) {
+		struct steer_vlan *vlan = *at;
+
+		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
+			break;
+		if ((void *)(vlan + 1) > end)
+			return 0;
+		protocol = vlan->protocol;
+		*at = vlan + 1;
+	}
+	return protocol;
+}
+
+static __always_inline void steer_v4_set(struct steer_target *t, __be32 address, __u8 protocol)
+{
+	t->address.bytes[10] = 0xff;
+	t->address.bytes[11] = 0xff;
+	__builtin_memcpy(&t->address.bytes[12], &address, 4);
+	t->protocol = protocol;
+	t->family = 4;
+}
+
+static __always_inline _Bool steer_ipv4(void **at, void *end, struct steer_packet *p)
+{
+	struct iphdr *ip = *at;
+
+	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+		return 0;
+	steer_v4_set(&p->source, ip->saddr, ip->protocol);
+	steer_v4_set(&p->destination, ip->daddr, ip->protocol);
+	p->ports = !(ip->frag_off & bpf_htons(0x1fff));
+	*at = (void *)ip + ip->ihl * 4;
+	return 1;
+}
+
+static __always_inline void steer_v6_set(struct steer_target *t, const void *address)
+{
+	__builtin_memcpy(&t->address, address, 16);
+	t->family = 6;
+}
+
+static __always_inline _Bool steer_ipv6(void **at, void *end, struct steer_packet *p)
+{
+	struct ipv6hdr *ip = *at;
+	__u8 next;
+
+	if ((void *)(ip + 1) > end || ip->version != 6)
+		return 0;
+	steer_v6_set(&p->source, &ip->saddr);
+	steer_v6_set(&p->destination, &ip->daddr);
+	p->ports = 1;
+	next = ip->nexthdr;
+	*at = ip + 1;
+	for (int i = 0; i < STEER_IPV6_EXTENSIONS; i++) {
+		struct steer_extension *e = *at;
+
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_ROUTING &&
+		    next != IPPROTO_FRAGMENT)
+			break;
+		if ((void *)(e + 1) > end)
+			return 0;
+		*at = e + 1;
+		if (next != IPPROTO_FRAGMENT) {
+			*at += e->length * 8;
+		} else if (e->fragment & bpf_htons(0xfff8)) {
+			p->ports = 0;
+			next = e->next; // of the datagram, not of what follows here
+			break;
+		}
+		next = e->next;
+	}
+	p->source.protocol = p->destination.protocol = next;
+	return 1;
+}
+
+static __always_inline _Bool steer_parse(void *at, void *end, struct steer_packet *p)
+{
+	__be16 *ports;
+	_Bool ip;
+
+	switch (steer_ethernet(&at, end)) {
+	case bpf_htons(ETH_P_IP):
+		ip = steer_ipv4(&at, end, p);
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		ip = steer_ipv6(&at, end, p);
+		break;
+	default:
+		return 0;
+	}
+	if (!ip)
+		return 0;
+	if (!p->ports)
+		return 1;
+	if (p->source.protocol != IPPROTO_TCP && p->source.protocol != IPPROTO_UDP)
+		return 0;
+	ports = at;
+	if ((void *)(ports + 2) > end)
+		return 0;
+	p->source.port = ports[0];
+	p->destination.port = ports[1];
+	return 1;
+}
+
+static __always_inline _Bool steer_is_service(void *data, void *end)
+{
+	struct steer_packet p = {};
+
+	if (!steer_parse(data, end, &p))
+		return 0;
+	if (!p.ports)
+		return bpf_map_lookup_elem(&virtual_addrs, &p.destination.address) != NULL;
+	if (bpf_map_lookup_elem(&virtual_targets, &p.destination))
+		return 1;
+	return bpf_map_lookup_elem(&return_targets, &p.source) &&
+	       !bpf_map_lookup_elem(&local_addrs, &p.destination.address);
+}
