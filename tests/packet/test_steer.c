@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// What the XDP program and the tc guard say to frames, row by row, run by the kernel
+// (BPF_PROG_TEST_RUN). No socket is bound, so what is service traffic shows as a drop.
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cmocka.h>
+
+#include "control/key_set.h"
+#include "dataplane/steer_maps.h"
+#include "sluice/types.h"
+
+enum verdict {
+	PASS, // the kernel's
+	OURS,
+};
+
+struct frame {
+	uint8_t bytes[512];
+	size_t length;
+};
+
+static void put(struct frame *f, const void *bytes, size_t n)
+{
+	memcpy(&f->bytes[f->length], bytes, n);
+	f->length += n;
+}
+
+static void put16(struct frame *f, unsigned value)
+{
+	uint16_t v = htons((uint16_t)value);
+
+	put(f, &v, 2);
+}
+
+static void put8(struct frame *f, unsigned value)
+{
+	uint8_t v = (uint8_t)value;
+
+	put(f, &v, 1);
+}
+
+static void zeros(struct frame *f, size_t n)
+{
+	while (n-- > 0)
+		put8(f, 0);
+}
+
+// A frame in words: "vlan:88a8 vlan:8100 4 tcp SOURCE:PORT DESTINATION:PORT options:8 at:185 more"
+struct shape {
+	uint16_t vlan[3]; // protocols of tags, outermost first
+	uint16_t ethertype;
+	const char *source, *destination;
+	uint16_t source_port, destination_port;
+	uint8_t protocol;
+	uint8_t options;       // bytes of IPv4 options
+	uint8_t extensions[9]; // IPv6: header types, in order
+	uint16_t fragment;     // offset in 8 bytes
+	bool more;             // fragments
+};
+
+static void put_address(struct frame *f, int family, const char *text)
+{
+	uint8_t bytes[16];
+
+	assert_int_equal(inet_pton(family, text, bytes), 1);
+	put(f, bytes, family == AF_INET ? 4 : 16);
+}
+
+static void put_ipv4(struct frame *f, const struct shape *s)
+{
+	put8(f, 0x40 | (5 + s->options / 4));
+	put8(f, 0);
+	put16(f, 20u + s->options + 20);
+	put16(f, 1);
+	put16(f, s->fragment | (s->more ? 0x2000 : 0));
+	put8(f, 64);
+	put8(f, s->protocol);
+	put16(f, 0);
+	put_address(f, AF_INET, s->source);
+	put_address(f, AF_INET, s->destination);
+	for (unsigned i = 0; i < s->options; i++)
+		put8(f, 1);
+}
+
+static void put_ipv6(struct frame *f, const struct shape *s)
+{
+	const uint8_t *e = s->extensions;
+
+	put16(f, 0x6000);
+	put16(f, 0);
+	put16(f, 0);
+	put8(f, *e ? (*e == 255 ? IPPROTO_HOPOPTS : *e) : s->protocol);
+	put8(f, 64);
+	put_address(f, AF_INET6, s->source);
+	put_address(f, AF_INET6, s->destination);
+	for (; *e; e++) {
+		unsigned length = *e == IPPROTO_DSTOPTS ? 2 : 0; // some longer than the least
+
+		put8(f, e[1] ? e[1] : s->protocol);
+		if (*e == IPPROTO_FRAGMENT) {
+			put8(f, 0);
+			put16(f, (unsigned)(s->fragment << 3) | s->more);
+			zeros(f, 4);
+		} else {
+			put8(f, length);
+			zeros(f, 6 + length * 8);
+		}
+	}
+}
+
+static struct frame frame_build(const struct shape *s)
+{
+	struct frame f = {};
+	bool v6 = strchr(s->destination, ':') != NULL;
+
+	zeros(&f, 12);
+	for (unsigned i = 0; i < 3 && s->vlan[i]; i++) {
+		put16(&f, s->vlan[i]);
+		put16(&f, 7 + i);
+	}
+	put16(&f, s->ethertype ? s->ethertype : v6 ? 0x86dd : 0x0800);
+	if (v6)
+		put_ipv6(&f, s);
+	else
+		put_ipv4(&f, s);
+	put16(&f, s->source_port);
+	put16(&f, s->destination_port);
+	zeros(&f, 16);
+	return f;
+}
+
+#define VIP      "10.96.43.114"
+#define VIP6     "2001:db8::10"
+#define CLIENT   "203.0.113.9"
+#define CLIENT6  "2001:db8:1::9"
+#define BACKEND  "172.17.0.5"
+#define BACKEND6 "2001:db8:2::5"
+#define HOST     "192.0.2.1"
+#define HOST6    "2001:db8:3::1"
+
+#define TO_VIP                                                                                     \
+	.source = CLIENT, .destination = VIP, .source_port = 40000, .destination_port = 8080,      \
+	.protocol = IPPROTO_TCP
+#define TO_VIP6                                                                                    \
+	.source = CLIENT6, .destination = VIP6, .source_port = 40000, .destination_port = 8080,    \
+	.protocol = IPPROTO_TCP
+#define FROM_BACKEND                                                                               \
+	.source = BACKEND, .destination = CLIENT, .source_port = 80, .destination_port = 40000,    \
+	.protocol = IPPROTO_TCP
+#define FROM_BACKEND6                                                                              \
+	.source = BACKEND6, .destination = CLIENT6, .source_port = 80, .destination_port = 40000,  \
+	.protocol = IPPROTO_TCP
+
+// A row says how it differs from its start.
+#pragma GCC diagnostic ignored "-Woverride-init"
+
+// The sets: VIP:8080/TCP, VIP:53/UDP, HOST:30854/TCP (a node port); BACKEND:80/TCP; and the same
+// of IPv6. Local addresses: HOST, and the VIPs, as they are on lo.
+static const struct row {
+	const char *what;
+	enum verdict expected;
+	struct shape shape;
+} rows[] = {
+        {"TCP to the VIP", OURS, {TO_VIP}},
+        {"TCP to the VIP, IPv6", OURS, {TO_VIP6}},
+        {"UDP to the VIP's TCP port", PASS, {TO_VIP, .protocol = IPPROTO_UDP}},
+        {"UDP to the VIP's UDP port",
+         OURS,
+         {TO_VIP, .destination_port = 53, .protocol = IPPROTO_UDP}},
+        {"another port of the VIP", PASS, {TO_VIP, .destination_port = 22}},
+        {"another address", PASS, {TO_VIP, .destination = "10.96.43.115"}},
+        {"another address, IPv6", PASS, {TO_VIP6, .destination = "2001:db8::11"}},
+        {"node port on a host address",
+         OURS,
+         {TO_VIP, .destination = HOST, .destination_port = 30854}},
+        {"ssh to the host", PASS, {TO_VIP, .destination = HOST, .destination_port = 22}},
+        {"one VLAN tag", OURS, {TO_VIP, .vlan = {0x8100}}},
+        {"QinQ", OURS, {TO_VIP6, .vlan = {0x88a8, 0x8100}}},
+        {"three VLAN tags", PASS, {TO_VIP, .vlan = {0x88a8, 0x8100, 0x8100}}},
+        {"IPv4 options", OURS, {TO_VIP, .options = 8}},
+        {"IPv4 options, the most", OURS, {TO_VIP, .options = 40}},
+        {"IPv6 hop-by-hop", OURS, {TO_VIP6, .extensions = {255}}},
+        {"IPv6 destination options, longer", OURS, {TO_VIP6, .extensions = {IPPROTO_DSTOPTS}}},
+        {"IPv6 routing", OURS, {TO_VIP6, .extensions = {IPPROTO_ROUTING}}},
+        {"IPv6 chain", OURS, {TO_VIP6, .extensions = {IPPROTO_DSTOPTS, IPPROTO_ROUTING, 60}}},
+        {"IPv6 chain of 8", OURS, {TO_VIP6, .extensions = {60, 60, 60, 60, 60, 60, 60, 60}}},
+        {"IPv6 chain of 9", PASS, {TO_VIP6, .extensions = {43, 43, 43, 43, 43, 43, 43, 43, 43}}},
+        {"IPv6 ESP", PASS, {TO_VIP6, .extensions = {IPPROTO_ESP}}},
+        {"first fragment", OURS, {TO_VIP, .more = true}},
+        {"first fragment, IPv6", OURS, {TO_VIP6, .extensions = {IPPROTO_FRAGMENT}, .more = true}},
+        {"first fragment to another port", PASS, {TO_VIP, .more = true, .destination_port = 22}},
+        {"middle fragment", OURS, {TO_VIP, .more = true, .fragment = 185}},
+        {"last fragment", OURS, {TO_VIP, .fragment = 185}},
+        {"last fragment, IPv6", OURS, {TO_VIP6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 185}},
+        {"fragment of ICMP to the VIP", OURS, {TO_VIP, .fragment = 185, .protocol = IPPROTO_ICMP}},
+        {"last fragment to another address", PASS, {TO_VIP, .destination = HOST, .fragment = 185}},
+        {"last fragment to another address, IPv6",
+         PASS,
+         {TO_VIP6, .destination = HOST6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 185}},
+        {"answer of a backend", OURS, {FROM_BACKEND}},
+        {"answer of a backend, IPv6", OURS, {FROM_BACKEND6}},
+        {"answer of a backend to a client's port that looks like the VIP's",
+         OURS,
+         {FROM_BACKEND, .destination_port = 8080}},
+        {"a backend's other port", PASS, {FROM_BACKEND, .source_port = 22}},
+        {"a backend's UDP", PASS, {FROM_BACKEND, .protocol = IPPROTO_UDP}},
+        {"a backend answers the host's probe", PASS, {FROM_BACKEND, .destination = HOST}},
+        {"a backend answers the host's probe, IPv6", PASS, {FROM_BACKEND6, .destination = HOST6}},
+        {"a backend is a client of the VIP",
+         OURS,
+         {FROM_BACKEND, .destination = VIP, .destination_port = 8080}},
+        {"a backend to the VIP's other port", PASS, {FROM_BACKEND, .destination = VIP}},
+        {"ICMP to the VIP", PASS, {TO_VIP, .protocol = IPPROTO_ICMP}},
+        {"ICMPv6 to the VIP (ND)", PASS, {TO_VIP6, .protocol = IPPROTO_ICMPV6}},
+        {"SCTP to the VIP", PASS, {TO_VIP, .protocol = IPPROTO_SCTP}},
+        {"ARP", PASS, {TO_VIP, .ethertype = 0x0806}},
+        {"IPv6 in an IPv4 frame", PASS, {TO_VIP6, .ethertype = 0x0800}},
+        {"IPv4 in an IPv6 frame", PASS, {TO_VIP, .ethertype = 0x86dd}},
+};
+
+struct fixture {
+	struct bpf_object *steer, *guard;
+	int xdp, tc; // programs
+};
+
+static struct sluice_target target(const char *address, unsigned port, uint8_t protocol)
+{
+	struct sluice_target t = {.port = htons((uint16_t)port), .protocol = protocol};
+	uint32_t v4;
+
+	t.family = strchr(address, ':') ? SLUICE_IPV6 : SLUICE_IPV4;
+	if (t.family == SLUICE_IPV6) {
+		assert_int_equal(inet_pton(AF_INET6, address, t.address.bytes), 1);
+	} else {
+		assert_int_equal(inet_pton(AF_INET, address, &v4), 1);
+		t.address = sluice_address_from_v4(v4);
+	}
+	return t;
+}
+
+static void insert(struct bpf_object *o, const char *map, const void *key)
+{
+	uint8_t one = 1;
+	int fd = bpf_object__find_map_fd_by_name(o, map);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, key, &one, BPF_ANY), 0);
+}
+
+static void fill(struct bpf_object *o)
+{
+	static const char *const addresses[2][4] = {{VIP, BACKEND, HOST}, {VIP6, BACKEND6, HOST6}};
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *const *a = addresses[i];
+		struct sluice_target t = target(a[0], 8080, IPPROTO_TCP);
+
+		insert(o, STEER_VIRTUAL_TARGETS, &t);
+		insert(o, STEER_VIRTUAL_ADDRESSES, &t.address);
+		insert(o, STEER_LOCAL_ADDRESSES, &t.address);
+		t = target(a[0], 53, IPPROTO_UDP);
+		insert(o, STEER_VIRTUAL_TARGETS, &t);
+		t = target(a[2], 30854, IPPROTO_TCP);
+		insert(o, STEER_VIRTUAL_TARGETS, &t);
+		insert(o, STEER_LOCAL_ADDRESSES, &t.address);
+		t = target(a[1], 80, IPPROTO_TCP);
+		insert(o, STEER_RETURN_TARGETS, &t);
+	}
+}
+
+static struct bpf_object *object_load(const char *path)
+{
+	struct bpf_object *o = bpf_object__open_file(path, NULL);
+
+	assert_non_null(o);
+	assert_int_equal(bpf_object__load(o), 0);
+	fill(o);
+	return o;
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f.steer = object_load(getenv("SLUICE_STEER_OBJECT"));
+	f.guard = object_load(getenv("SLUICE_GUARD_OBJECT"));
+	f.xdp = bpf_program__fd(bpf_object__next_program(f.steer, NULL));
+	f.tc = bpf_program__fd(bpf_object__find_program_by_name(f.guard, STEER_GUARD));
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	bpf_object__close(f->steer);
+	bpf_object__close(f->guard);
+	return 0;
+}
+
+static uint32_t run(int program, const void *bytes, size_t length)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = bytes, .data_size_in = (uint32_t)length,
+	            .repeat = 1);
+
+	assert_int_equal(bpf_prog_test_run_opts(program, &o), 0);
+	return o.retval;
+}
+
+static void traffic_goes_to_whom_it_belongs(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct row *row = &rows[i];
+		struct frame f = frame_build(&row->shape);
+		uint32_t xdp = run(fixture->xdp, f.bytes, f.length);
+		uint32_t tc = run(fixture->tc, f.bytes, f.length);
+
+		if (xdp != (row->expected == OURS ? XDP_DROP : XDP_PASS) ||
+		    tc != (row->expected == OURS ? TC_ACT_SHOT : (uint32_t)TC_ACT_UNSPEC)) {
+			print_error("%s: xdp %u, tc %d\n", row->what, xdp, (int)tc);
+			wrong++;
+		}
+	}
+	assert_int_equal(wrong, 0);
+}
+
+// Cut anywhere before the ports' end, a frame is the kernel's; after it, the workers'.
+static void truncated_frames_are_the_kernels(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct row *row = &rows[i];
+		struct frame f = frame_build(&row->shape);
+		size_t needed = f.length - 16;
+
+		if (row->expected != OURS)
+			continue;
+		if (row->shape.fragment)
+			needed -= 4 + row->shape.options;
+		for (size_t length = 14; length <= f.length; length++) {
+			uint32_t expected = length < needed ? XDP_PASS : XDP_DROP;
+
+			if (run(fixture->xdp, f.bytes, length) != expected)
+				fail_msg("%s, %zu bytes: not %u", row->what, length, expected);
+		}
+	}
+}
+
+static void bad_headers_are_the_kernels(void **state)
+{
+	struct fixture *fixture = *state;
+	struct shape shape = {TO_VIP};
+	struct frame f = frame_build(&shape);
+
+	for (unsigned header = 0; header < 5; header++) {
+		f.bytes[14] = (uint8_t)(0x40 | header);
+		assert_int_equal(run(fixture->xdp, f.bytes, f.length), XDP_PASS);
+	}
+	f.bytes[14] = 0x55;
+	assert_int_equal(run(fixture->xdp, f.bytes, f.length), XDP_PASS);
+}
+
+// The driver takes the first program and the map of this name.
+static void the_driver_finds_what_it_needs(void **state)
+{
+	struct fixture *f = *state;
+	struct bpf_program *first = bpf_object__next_program(f->steer, NULL);
+
+	assert_string_equal(bpf_program__name(first), STEER_PROGRAM);
+	assert_null(bpf_object__next_program(f->steer, first));
+	assert_non_null(bpf_object__find_map_by_name(f->steer, "xsks_map"));
+}
+
+static void sets_differ_as_sets_do(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 200; round++) {
+		bool in_a[64] = {}, in_b[64] = {};
+		uint8_t keys[2][100];
+		struct sluice_key_set a, b, only_a;
+
+		for (unsigned i = 0; i < 100; i++) {
+			in_a[keys[0][i] = (uint8_t)(random() % 64)] = true;
+			in_b[keys[1][i] = (uint8_t)(random() % 64)] = true;
+		}
+		assert_int_equal(sluice_key_set_build(&a, keys[0], 100, 1), 0);
+		assert_int_equal(sluice_key_set_build(&b, keys[1], 100, 1), 0);
+		assert_int_equal(sluice_key_set_difference(&only_a, &a, &b), 0);
+		assert_int_equal(sluice_key_set_merge(&b, &a), 0);
+		for (unsigned k = 0, i = 0, j = 0; k < 64; k++) {
+			if (in_a[k] && !in_b[k])
+				assert_int_equal(only_a.keys[i++], k);
+			if (in_a[k] || in_b[k])
+				assert_int_equal(b.keys[j++], k);
+			if (k == 63) {
+				assert_int_equal(only_a.count, i);
+				assert_int_equal(b.count, j);
+			}
+		}
+		sluice_key_set_clear(&a);
+		sluice_key_set_clear(&b);
+		sluice_key_set_clear(&only_a);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(traffic_goes_to_whom_it_belongs),
+	        cmocka_unit_test(truncated_frames_are_the_kernels),
+	        cmocka_unit_test(bad_headers_are_the_kernels),
+	        cmocka_unit_test(the_driver_finds_what_it_needs),
+	        cmocka_unit_test(sets_differ_as_sets_do),
+	};
+
+	return cmocka_run_group_tests_name("steer", tests, setup, teardown);
+}
