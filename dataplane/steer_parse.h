@@ -139,10 +139,10 @@ static __always_inline _Bool steer_parse(void *at, void *end, struct steer_packe
 	}
 	if (!ip)
 		return 0;
-	if (!p->ports)
-		return 1;
 	if (p->source.protocol != IPPROTO_TCP && p->source.protocol != IPPROTO_UDP)
 		return 0;
+	if (!p->ports)
+		return 1;
 	ports = at;
 	if ((void *)(ports + 2) > end)
 		return 0;
