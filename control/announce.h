@@ -18,7 +18,8 @@ enum {
 
 struct sluice_announce;
 
-// interface: "lo", ...; need not exist yet. The mirror must outlive it. NULL with errno.
+// interface: "lo", ...; need not exist yet. NULL: none; then nothing is announced and set only
+// removes what an earlier process announced. The mirror must outlive it. NULL with errno.
 struct sluice_announce *sluice_announce_new(struct sluice_kernel *kernel, const char *interface);
 
 // Makes vips (copied, duplicates allowed) what is announced: adds what is missing, removes what is
