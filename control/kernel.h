@@ -147,7 +147,7 @@ int sluice_kernel_resolve(struct sluice_kernel *k, uint32_t ifindex,
 
 // Sets the next hops in use (copied; duplicates allowed). They are resolved where they are not,
 // probed every few seconds where they are, so that one that changed its MAC without saying so is
-// found within ten seconds, and asked for again with a back-off of up to 5 s where there was no
+// found within seven seconds, and asked for again with a back-off of up to 5 s where there was no
 // answer. Paced: never more than 1000 requests a second. 0 or -ENOMEM (the old set stays).
 int sluice_kernel_watch_next_hops(struct sluice_kernel *k, const struct sluice_kernel_hop *hops,
                                   size_t count);

@@ -73,7 +73,8 @@ int sluice_kernel_resolve(struct sluice_kernel *k, uint32_t ifindex,
 	// NTF_USE would make an entry that an administrator fixed an ordinary one.
 	if (s != NULL && s->kept)
 		return 0;
-	return request_send(k, &hop, NUD_NONE, NTF_USE, NLM_F_CREATE);
+	// The same goes for one that was fixed a moment ago: what is not known is only created.
+	return request_send(k, &hop, NUD_NONE, NTF_USE, s == NULL ? NLM_F_CREATE | NLM_F_EXCL : 0);
 }
 
 // Does for one next hop what is due, and says when to look again. Returns the requests sent.
@@ -227,8 +228,9 @@ static void failure_read(struct sluice_kernel *k, const struct nlmsghdr *m)
 		        "net.ipv4.neigh.default.gc_thresh3 (and net.ipv6's) above the number of "
 		        "next hops");
 	}
-	// ENOENT: the entry went while the probe was on its way. ENODEV: its link.
-	if (error != 0 && error != ENOBUFS && error != ENOENT && error != ENODEV)
+	// EEXIST: the kernel is at it already, which it does not notify. ENOENT: the entry went
+	// while the request was on its way. ENODEV: its link.
+	if (error != 0 && error != ENOBUFS && error != EEXIST && error != ENOENT && error != ENODEV)
 		log_notice("netlink: asking for a neighbour: %s", strerror(error));
 }
 
