@@ -4,9 +4,9 @@
 // Virtual IPs on an interface, so that the kernel answers ARP, ND and ping for them and a routing
 // daemon can export them. Control thread only.
 //
-// Addresses are added as /32 and /128 and carry protocol SLUICE_ADDRESS_PROTOCOL (`ip -d address`
-// shows it), by which an address that an earlier, killed process left is known as ours. What
-// carries another protocol is the administrator's, and never removed.
+// Addresses are added as /32 and /128 and carry protocol SLUICE_ADDRESS_PROTOCOL (`ip address` of
+// iproute2 6.3 and later shows it), by which an address that an earlier, killed process left is
+// known as ours. What carries another protocol is the administrator's, and never removed.
 
 #include <stddef.h>
 
