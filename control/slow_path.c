@@ -54,7 +54,7 @@ static int send_v4(const struct sluice_slow_path *s, const void *packet, size_t 
 	if (len < sizeof(header))
 		return -EINVAL;
 	memcpy(&header, packet, sizeof(header));
-	if (ntohs(header.tot_len) != len || header.ihl < 5 || header.ihl * 4U > len)
+	if (ntohs(header.tot_len) != len || header.ihl < 5 || (size_t)header.ihl * 4 > len)
 		return -EINVAL;
 	to.sin_addr.s_addr = header.daddr;
 	if (sendto(s->v4, packet, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) < 0)

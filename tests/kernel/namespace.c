@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/kernel/namespace.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -68,6 +69,20 @@ void test_peer(struct test_namespaces *n, const char *format, ...)
 	va_start(arguments, format);
 	run_in(n->peer, format, arguments);
 	va_end(arguments);
+}
+
+struct sluice_address test_address(const char *text)
+{
+	uint8_t bytes[16];
+
+	if (inet_pton(AF_INET, text, bytes) == 1) {
+		uint32_t v4;
+
+		memcpy(&v4, bytes, 4);
+		return sluice_address_from_v4(v4);
+	}
+	assert_int_equal(inet_pton(AF_INET6, text, bytes), 1);
+	return sluice_address_from_v6(bytes);
 }
 
 void test_enter_peer(const struct test_namespaces *n)

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sluice/types.h"
+
 struct event_base;
 
 enum {
@@ -37,6 +39,8 @@ __attribute__((format(printf, 2, 3))) void test_host(struct test_namespaces *n, 
                                                      ...);
 __attribute__((format(printf, 2, 3))) void test_peer(struct test_namespaces *n, const char *format,
                                                      ...);
+
+struct sluice_address test_address(const char *text);
 
 // Moves this thread into the peer's namespace, and back to the host's.
 void test_enter_peer(const struct test_namespaces *n);

@@ -14,20 +14,6 @@
 #include "control/announce.h"
 #include "tests/kernel/namespace.h"
 
-static struct sluice_address address(const char *text)
-{
-	uint8_t bytes[16];
-
-	if (inet_pton(AF_INET, text, bytes) == 1) {
-		uint32_t v4;
-
-		memcpy(&v4, bytes, 4);
-		return sluice_address_from_v4(v4);
-	}
-	assert_int_equal(inet_pton(AF_INET6, text, bytes), 1);
-	return sluice_address_from_v6(bytes);
-}
-
 // Announces up to two.
 static int announce(struct sluice_announce *a, const char *first, const char *second)
 {
@@ -35,11 +21,11 @@ static int announce(struct sluice_announce *a, const char *first, const char *se
 	size_t count = 0;
 
 	if (first != NULL)
-		vips[count++] = address(first);
+		vips[count++] = test_address(first);
 	if (second != NULL)
-		vips[count++] = address(second);
+		vips[count++] = test_address(second);
 	if (first != NULL)
-		vips[count++] = address(first); // twice is once
+		vips[count++] = test_address(first); // twice is once
 	return sluice_announce_set(a, vips, count);
 }
 
@@ -79,7 +65,7 @@ static void stop(struct fixture *f)
 static void test_peer_reaches_vips(void **state)
 {
 	struct fixture f = start(state, "lo");
-	struct sluice_address vip = address("10.96.43.114");
+	struct sluice_address vip = test_address("10.96.43.114");
 
 	test_host(f.n, "ip link set lo down"); // as in a new namespace
 	test_wait(f.n, 2000, !sluice_kernel_link_find_name(f.k, "lo")->up);

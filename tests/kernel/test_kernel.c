@@ -17,20 +17,6 @@
 #include "sluice/log.h"
 #include "tests/kernel/namespace.h"
 
-static struct sluice_address address(const char *text)
-{
-	uint8_t bytes[16];
-
-	if (inet_pton(AF_INET, text, bytes) == 1) {
-		uint32_t v4;
-
-		memcpy(&v4, bytes, 4);
-		return sluice_address_from_v4(v4);
-	}
-	assert_int_equal(inet_pton(AF_INET6, text, bytes), 1);
-	return sluice_address_from_v6(bytes);
-}
-
 static struct sluice_kernel *mirror(struct test_namespaces *n)
 {
 	struct sluice_kernel *k = sluice_kernel_new(n->base, test_changed, n);
@@ -49,7 +35,7 @@ static uint32_t ifindex(const struct sluice_kernel *k, const char *name)
 static const struct sluice_kernel_neighbour *neighbour(const struct sluice_kernel *k,
                                                        const char *text)
 {
-	struct sluice_address a = address(text);
+	struct sluice_address a = test_address(text);
 
 	return sluice_kernel_neighbour_find(k, ifindex(k, "v0"), &a);
 }
@@ -69,7 +55,7 @@ static bool usable(const struct sluice_kernel *k, const char *text, const char *
 static const struct sluice_kernel_address *host_address(const struct sluice_kernel *k,
                                                         const char *text)
 {
-	struct sluice_address a = address(text);
+	struct sluice_address a = test_address(text);
 
 	return sluice_kernel_address_find(k, ifindex(k, "v0"), &a);
 }
@@ -112,7 +98,7 @@ static void test_link_renamed_and_recreated(void **state)
 	test_wait(n, 2000, ifindex(k, "eth9") == 0);
 	assert_null(sluice_kernel_link_find(k, before));
 
-	struct sluice_address own = address("10.0.0.1");
+	struct sluice_address own = test_address("10.0.0.1");
 
 	assert_null(sluice_kernel_address_find(k, 0, &own));
 	n->changes = 0;
@@ -176,9 +162,9 @@ static void test_resolve_asks(void **state)
 {
 	struct test_namespaces *n = *state;
 	struct sluice_kernel *k = mirror(n);
-	struct sluice_address v4 = address("10.0.0.2");
-	struct sluice_address v6 = address("2001:db8::2");
-	struct sluice_address nobody = address("10.0.0.77");
+	struct sluice_address v4 = test_address("10.0.0.2");
+	struct sluice_address v6 = test_address("2001:db8::2");
+	struct sluice_address nobody = test_address("10.0.0.77");
 
 	assert_null(neighbour(k, "10.0.0.2"));
 	assert_int_equal(sluice_kernel_resolve(k, ifindex(k, "v0"), &v4), 0);
@@ -192,9 +178,9 @@ static void test_resolve_asks(void **state)
 static void watch(struct sluice_kernel *k, const char *first, const char *second)
 {
 	struct sluice_kernel_hop hops[] = {
-	        {.address = address(first), .ifindex = ifindex(k, "v0")},
-	        {.address = address(second), .ifindex = ifindex(k, "v0")},
-	        {.address = address(first), .ifindex = ifindex(k, "v0")},
+	        {.address = test_address(first), .ifindex = ifindex(k, "v0")},
+	        {.address = test_address(second), .ifindex = ifindex(k, "v0")},
+	        {.address = test_address(first), .ifindex = ifindex(k, "v0")},
 	};
 
 	assert_int_equal(sluice_kernel_watch_next_hops(k, hops, 3), 0);
@@ -319,7 +305,7 @@ static void test_lost_messages_are_made_up_for(void **state)
 {
 	struct test_namespaces *n = *state;
 	struct sluice_kernel *k = mirror(n);
-	struct sluice_address gone = address("10.0.0.1");
+	struct sluice_address gone = test_address("10.0.0.1");
 	int tiny = 1;
 	size_t routes = sluice_kernel_route_count(k);
 
