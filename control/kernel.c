@@ -16,6 +16,7 @@
 
 enum {
 	RECEIVE_BUFFER = 8 << 20, // bytes; a burst of some 10,000 notifications
+	RETRY_SECONDS = 1,        // until a dump that failed is asked for again
 	READS_MAX = 512,          // messages' buffers in one round of the loop
 	FIRST_READ_SECONDS = 30,  // more than any table needs: netlink does not answer
 };
@@ -101,6 +102,26 @@ static int dump_send(struct sluice_kernel *k, enum sluice_kernel_dump dump)
 	return rc < 0 ? -EIO : 0;
 }
 
+// What could not be read now is read again, or the mirror would stay behind for good.
+static void dump_later(struct sluice_kernel *k, enum sluice_kernel_dump dump)
+{
+	struct timeval in = {.tv_sec = RETRY_SECONDS};
+
+	k->failed |= 1U << dump;
+	event_add(k->retry, &in);
+}
+
+static void retry_event(evutil_socket_t fd, short what, void *context)
+{
+	struct sluice_kernel *k = context;
+	unsigned failed = k->failed;
+
+	(void)fd;
+	(void)what;
+	k->failed = 0;
+	sluice_kernel_dump_want(k, failed);
+}
+
 static void dump_start(struct sluice_kernel *k)
 {
 	if (k->active != SLUICE_KERNEL_DUMP_NONE || k->wanted == 0 || !k->drained)
@@ -117,6 +138,7 @@ static void dump_start(struct sluice_kernel *k)
 		return;
 	}
 	log_error("netlink: cannot ask for the %s", dumps[dump].name);
+	dump_later(k, dump);
 }
 
 static void dump_end(struct sluice_kernel *k, int error)
@@ -129,6 +151,7 @@ static void dump_end(struct sluice_kernel *k, int error)
 		return;
 	if (error != 0) {
 		log_error("netlink: cannot read the %s: %s", dumps[dump].name, strerror(error));
+		dump_later(k, dump);
 		return;
 	}
 	if (k->interrupted) {
@@ -299,6 +322,8 @@ static int first_read(struct sluice_kernel *k)
 		struct pollfd p = {.fd = nl_socket_get_fd(k->socket), .events = POLLIN};
 
 		sluice_kernel_read(k);
+		if (k->failed != 0)
+			return -EIO;
 		if (k->active == SLUICE_KERNEL_DUMP_NONE && k->wanted == 0)
 			break;
 		if (seconds_now() >= end)
@@ -331,7 +356,10 @@ static int socket_open(struct sluice_kernel *k)
 	nl_socket_add_membership(k->socket, RTNLGRP_NEXTHOP);
 	nl_socket_set_nonblocking(k->socket);
 	k->readable = event_new(k->base, fd, EV_READ | EV_PERSIST, readable_event, k);
-	return k->readable == NULL || event_add(k->readable, NULL) < 0 ? -ENOMEM : 0;
+	k->retry = evtimer_new(k->base, retry_event, k);
+	if (k->readable == NULL || k->retry == NULL || event_add(k->readable, NULL) < 0)
+		return -ENOMEM;
+	return 0;
 }
 
 struct sluice_kernel *sluice_kernel_new(struct event_base *base,
@@ -363,6 +391,8 @@ void sluice_kernel_free(struct sluice_kernel *k)
 		return;
 	if (k->readable != NULL)
 		event_free(k->readable);
+	if (k->retry != NULL)
+		event_free(k->retry);
 	if (k->socket != NULL)
 		nl_socket_free(k->socket);
 	sluice_kernel_watch_clear(k);

@@ -67,9 +67,11 @@ struct sluice_kernel {
 
 	struct nl_sock *socket; // dumps and notifications
 	struct event *readable;
+	struct event *retry;
 	uint32_t sequence;   // of the active dump
 	unsigned active;     // enum sluice_kernel_dump, or _NONE
 	unsigned wanted;     // bits of the dumps to be made
+	unsigned failed;     // bits of those that retry will ask for again
 	bool interrupted;    // the active dump is not consistent
 	bool drained;        // the socket is empty: a dump that starts now misses nothing
 	bool rules_reported; // policy rules are not followed: said once
