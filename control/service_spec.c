@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/service_spec.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/service_names.h"
+
+const struct sluice_name sluice_protocol_names[] = {
+        {"TCP", IPPROTO_TCP}, {"UDP", IPPROTO_UDP}, {"SCTP", 0, true}, {"QUIC", 0, true}, {0},
+};
+
+const struct sluice_name sluice_forwarding_names[] = {
+        {"nat", SLUICE_FORWARD_NAT}, {"fullnat", 0, true}, {"l2dsr", 0, true},
+        {"ipip", 0, true},           {"gue", 0, true},     {0},
+};
+
+const struct sluice_name sluice_affinity_names[] = {
+        {"None", 0},
+        {"ClientIP", 0, true},
+        {0},
+};
+
+const struct sluice_name sluice_traffic_policy_names[] = {
+        {"Cluster", SLUICE_POLICY_CLUSTER},
+        {"Local", SLUICE_POLICY_LOCAL},
+        {0},
+};
+
+const struct sluice_name sluice_on_empty_names[] = {
+        {"refuse", SLUICE_ON_EMPTY_REFUSE},
+        {"drop", SLUICE_ON_EMPTY_DROP},
+        {"keepLast", SLUICE_ON_EMPTY_KEEP_LAST},
+        {0},
+};
+
+const struct sluice_name sluice_endpoint_state_names[] = {
+        {"active", SLUICE_STATE_ACTIVE},
+        {"draining", SLUICE_STATE_DRAINING},
+        {0},
+};
+
+static const char *name_of(const struct sluice_name *names, int value)
+{
+	for (; names->name != NULL; names++) {
+		if (names->value == value && !names->unsupported)
+			return names->name;
+	}
+	return "?";
+}
+
+const char *sluice_protocol_name(uint8_t protocol)
+{
+	return name_of(sluice_protocol_names, protocol);
+}
+
+const char *sluice_on_empty_name(enum sluice_on_empty on_empty)
+{
+	return name_of(sluice_on_empty_names, (int)on_empty);
+}
+
+const char *sluice_forwarding_name(enum sluice_forwarding forwarding)
+{
+	return name_of(sluice_forwarding_names, (int)forwarding);
+}
+
+const char *sluice_traffic_policy_name(enum sluice_traffic_policy policy)
+{
+	return name_of(sluice_traffic_policy_names, (int)policy);
+}
+
+const char *sluice_endpoint_state_name(enum sluice_endpoint_state state)
+{
+	return name_of(sluice_endpoint_state_names, (int)state);
+}
+
+void sluice_service_spec_clear(struct sluice_service_spec *spec)
+{
+	free(spec->namespace_);
+	free(spec->name);
+	free(spec->endpoints);
+	memset(spec, 0, sizeof(*spec));
+}
+
+int sluice_service_spec_copy(struct sluice_service_spec *to, const struct sluice_service_spec *from)
+{
+	struct sluice_service_spec copy = *from;
+	bool failed;
+
+	copy.namespace_ = from->namespace_ != NULL ? strdup(from->namespace_) : NULL;
+	copy.name = from->name != NULL ? strdup(from->name) : NULL;
+	copy.endpoints = NULL;
+	failed = (from->namespace_ != NULL && copy.namespace_ == NULL) ||
+	         (from->name != NULL && copy.name == NULL);
+	if (from->endpoint_count > 0 && !failed) {
+		copy.endpoints = malloc(from->endpoint_count * sizeof(*copy.endpoints));
+		failed = copy.endpoints == NULL;
+	}
+	if (failed) {
+		sluice_service_spec_clear(&copy);
+		return -ENOMEM;
+	}
+	if (copy.endpoints != NULL)
+		memcpy(copy.endpoints, from->endpoints,
+		       from->endpoint_count * sizeof(*copy.endpoints));
+	*to = copy;
+	return 0;
+}
+
+int sluice_service_spec_compare(const struct sluice_service_spec *a,
+                                const struct sluice_service_spec *b)
+{
+	int order = strcmp(a->namespace_, b->namespace_);
+
+	return order != 0 ? order : strcmp(a->name, b->name);
+}
+
+int sluice_endpoint_spec_compare(const struct sluice_endpoint_spec *a,
+                                 const struct sluice_endpoint_spec *b)
+{
+	int order = memcmp(&a->address, &b->address, sizeof(a->address));
+
+	return order != 0 ? order : (a->port > b->port) - (a->port < b->port);
+}
