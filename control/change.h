@@ -16,8 +16,10 @@ enum sluice_change_kind {
 
 struct sluice_change {
 	enum sluice_change_kind kind;
-	unsigned line; // where it came from, for errors that the model finds; 0: unknown
-	char *path;    // "services[3]"; "" for a whole document
+	// Where it came from, for errors that are found later: "services[3]", "spec.ports[0]", or
+	// "" for a whole document; lines are 0 where unknown.
+	char *path;
+	unsigned line, name_line, port_line, node_port_line;
 
 	// SERVICE. A Kubernetes Service becomes one of these for each of its ports and virtual
 	// addresses, all with its name as origin, and without endpoints: those come from slices
@@ -31,7 +33,7 @@ struct sluice_change {
 };
 
 struct sluice_changes {
-	size_t count;
+	size_t count, capacity;
 	struct sluice_change *items;
 	char source[128]; // of the documents, for errors
 };
@@ -50,5 +52,16 @@ int sluice_changes_add_kubernetes(struct sluice_changes *changes, const struct s
                                   struct sluice_error *err);
 int sluice_changes_add_services(struct sluice_changes *changes, const struct sluice_node *list,
                                 struct sluice_error *err);
+// Appends an empty change that remembers the node's place. NULL: out of memory (*err filled).
+struct sluice_change *sluice_changes_append(struct sluice_changes *changes,
+                                            const struct sluice_node *node,
+                                            struct sluice_error *err);
+
+// sluice_error_set with the change's place; key (may be NULL): "port", "nodePort" or "name".
+__attribute__((format(printf, 7, 8))) int
+sluice_change_error(const struct sluice_changes *changes, const struct sluice_change *change,
+                    const char *key, struct sluice_error *err, int status, const char *code,
+                    const char *format, ...);
+
 // Clashes within the list: names, VIP:port, node ports, slices. 422 "conflict".
 int sluice_changes_check(const struct sluice_changes *changes, struct sluice_error *err);

@@ -29,7 +29,7 @@ struct sluice_slice_endpoint {
 };
 
 // One EndpointSlice, or one Endpoints object (whose name is then "Endpoints/NAME", which no slice
-// can have). Owns all it points to.
+// can have). Owns all it points to. Ports and endpoints are in the order of their subsets.
 struct sluice_slice {
 	char *namespace_;
 	char *name;
