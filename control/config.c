@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/config.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "control/address.h"
+#include "control/fields.h"
+
+#define BAD 400, "bad_document"
+
+enum {
+	SHOWN = 128,
+	CORES_MAX = 1024, // of a machine: numbers go up to one less
+	DAY = 24 * 3600 * 1000,
+};
+
+#define FIELD(member, ...)                                                                         \
+	{                                                                                          \
+		.offset = offsetof(struct sluice_config, member), __VA_ARGS__                      \
+	}
+
+static const struct {
+	const char *prefix;
+	enum sluice_device_kind kind;
+	bool unsupported;
+} devices[] = {
+        {"af_xdp:", SLUICE_DEVICE_AF_XDP},
+        {"vdev:", SLUICE_DEVICE_VDEV},
+        {"pci:", 0, true},
+};
+
+static bool is_interface_name(const char *name)
+{
+	return name[0] != '\0' && strlen(name) < IFNAMSIZ && strpbrk(name, "/: \t\r\n") == NULL &&
+	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static int check_argument(const struct sluice_node *node, const struct sluice_port_config *port,
+                          struct sluice_error *err)
+{
+	if (port->argument[0] == '\0')
+		return sluice_node_error(node, err, BAD, "nothing stands behind '%s'",
+		                         port->device);
+	if (port->kind == SLUICE_DEVICE_AF_XDP && !is_interface_name(port->argument))
+		return sluice_node_error(node, err, BAD, "'%.80s' is not an interface's name",
+		                         port->argument);
+	if (port->kind == SLUICE_DEVICE_VDEV && strpbrk(port->argument, " \t\r\n") != NULL)
+		return sluice_node_error(node, err, BAD, "'%.80s' has blanks in it",
+		                         port->argument);
+	return 0;
+}
+
+static int read_device(const struct sluice_node *node, const struct sluice_field *field, void *out,
+                       struct sluice_error *err)
+{
+	struct sluice_port_config *port = out;
+	int rc = sluice_read_string(node, field, &port->device, err);
+	char shown[SHOWN];
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		size_t len = strlen(devices[i].prefix);
+
+		if (strncmp(port->device, devices[i].prefix, len) != 0)
+			continue;
+		if (devices[i].unsupported)
+			return sluice_node_error(node, err, 422, "unsupported",
+			                         "'%s' devices are not supported by this version "
+			                         "(supported: af_xdp:IFACE, vdev:ARGS)",
+			                         devices[i].prefix);
+		port->kind = devices[i].kind;
+		port->argument = port->device + len;
+		return check_argument(node, port, err);
+	}
+	return sluice_node_error(node, err, BAD, "%s is not a device (af_xdp:IFACE, vdev:ARGS)",
+	                         sluice_node_show(node, shown, sizeof(shown)));
+}
+
+static const struct sluice_field port_fields[] = {
+        {.key = "device", .read = read_device, .required = true},
+        {.key = "queues",
+         .read = sluice_read_uint16,
+         .offset = offsetof(struct sluice_port_config, queues),
+         .min = 1,
+         .max = SLUICE_WORKERS_MAX,
+         .extra = "a number of queues"},
+};
+static const struct sluice_field_table port_table = SLUICE_FIELD_TABLE(port_fields);
+
+static int read_port(const struct sluice_node *node, struct sluice_config *config,
+                     struct sluice_error *err)
+{
+	struct sluice_port_config *port = &config->ports[config->port_count++];
+	struct sluice_node device;
+	int rc;
+
+	port->queues = 1;
+	rc = sluice_fields_read(node, &port_table, port, NULL, err);
+	for (size_t i = 0; rc == 0 && i + 1 < config->port_count; i++) {
+		if (strcmp(config->ports[i].device, port->device) == 0 &&
+		    sluice_node_member(node, "device", &device))
+			rc = sluice_node_error(&device, err, BAD, "'%.200s' is ports[%zu] already",
+			                       port->device, i);
+	}
+	return rc;
+}
+
+static int read_ports(const struct sluice_node *node, const struct sluice_field *field, void *out,
+                      struct sluice_error *err)
+{
+	struct sluice_config *config = out;
+	int rc = sluice_node_expect(node, JSON_ARRAY, err);
+	size_t count = json_array_size(node->value);
+
+	(void)field;
+	if (rc == 0 && (count == 0 || count > SLUICE_PORTS_MAX))
+		return sluice_node_error(node, err, BAD, "%zu ports: there must be 1-%d", count,
+		                         SLUICE_PORTS_MAX);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct sluice_node item = sluice_node_item(node, i);
+
+		rc = read_port(&item, config, err);
+	}
+	return rc;
+}
+
+static int read_core(const struct sluice_node *node, struct sluice_config *config,
+                     struct sluice_error *err)
+{
+	static const struct sluice_field core = {.max = CORES_MAX - 1, .extra = "a core"};
+	uint16_t *cores = config->workers.cores;
+	size_t *count = &config->workers.core_count;
+	int rc = sluice_read_uint16(node, &core, &cores[*count], err);
+
+	for (size_t i = 0; rc == 0 && i < *count; i++) {
+		if (cores[i] == cores[*count])
+			rc = sluice_node_error(node, err, BAD, "core %u is in the list already",
+			                       cores[i]);
+	}
+	(*count)++;
+	return rc;
+}
+
+static int read_cores(const struct sluice_node *node, const struct sluice_field *field, void *out,
+                      struct sluice_error *err)
+{
+	struct sluice_config *config = out;
+	size_t count = json_array_size(node->value);
+	char shown[SHOWN];
+	int rc = 0;
+
+	(void)field;
+	config->workers.core_count = 0;
+	if (json_is_string(node->value) && strcmp(json_string_value(node->value), "auto") == 0)
+		return 0;
+	if (!json_is_array(node->value))
+		return sluice_node_error(node, err, BAD, "%s is not 'auto' or a list of cores",
+		                         sluice_node_show(node, shown, sizeof(shown)));
+	if (count == 0 || count > SLUICE_WORKERS_MAX)
+		return sluice_node_error(node, err, BAD, "%zu cores: there must be 1-%d, or 'auto'",
+		                         count, SLUICE_WORKERS_MAX);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct sluice_node item = sluice_node_item(node, i);
+
+		rc = read_core(&item, config, err);
+	}
+	return rc;
+}
+
+static const struct sluice_name idle_names[] = {
+        {"adaptive", SLUICE_IDLE_ADAPTIVE},
+        {"poll", SLUICE_IDLE_POLL},
+        {0},
+};
+static const struct sluice_field workers_fields[] = {
+        {.key = "cores", .read = read_cores},
+        FIELD(workers.idle, .key = "idle", .read = sluice_read_name, .extra = idle_names),
+};
+static const struct sluice_field_table workers_table = SLUICE_FIELD_TABLE(workers_fields);
+
+static const struct sluice_name hugepages_names[] = {
+        {"auto", SLUICE_HUGEPAGES_AUTO},
+        {"require", SLUICE_HUGEPAGES_REQUIRE},
+        {"off", SLUICE_HUGEPAGES_OFF},
+        {0},
+};
+static const struct sluice_field memory_fields[] = {
+        FIELD(memory.hugepages, .key = "hugepages", .read = sluice_read_name,
+              .extra = hugepages_names),
+};
+static const struct sluice_field_table memory_table = SLUICE_FIELD_TABLE(memory_fields);
+
+static int read_timeout(const struct sluice_node *node, const struct sluice_field *field, void *out,
+                        struct sluice_error *err)
+{
+	static const struct sluice_field range = {.min = 1000, .max = DAY};
+	uint32_t ms = 0;
+	int rc = sluice_read_duration(node, &range, &ms, err);
+
+	(void)field;
+	if (rc == 0)
+		*(uint32_t *)out = (ms + 999) / 1000;
+	return rc;
+}
+
+static const struct sluice_field timeout_fields[] = {
+        FIELD(flows.timeouts.tcp_established, .key = "tcpEstablished", .read = read_timeout),
+        FIELD(flows.timeouts.tcp_syn, .key = "tcpSyn", .read = read_timeout),
+        FIELD(flows.timeouts.tcp_fin, .key = "tcpFin", .read = read_timeout),
+        FIELD(flows.timeouts.udp, .key = "udp", .read = read_timeout),
+};
+static const struct sluice_field_table timeout_table = SLUICE_FIELD_TABLE(timeout_fields);
+
+static const struct sluice_field flows_fields[] = {
+        FIELD(flows.capacity, .key = "capacity", .read = sluice_read_uint32, .min = 1024,
+              .max = 1 << 30, .extra = "a number of flows"),
+        {.key = "timeouts", .read = sluice_read_object, .extra = &timeout_table},
+};
+static const struct sluice_field_table flows_table = SLUICE_FIELD_TABLE(flows_fields);
+
+static const struct sluice_field cluster_fields[] = {
+        FIELD(cluster.seed, .key = "seed", .read = sluice_read_string, .max = 256),
+};
+static const struct sluice_field_table cluster_table = SLUICE_FIELD_TABLE(cluster_fields);
+
+static int read_announce(const struct sluice_node *node, const struct sluice_field *field,
+                         void *out, struct sluice_error *err)
+{
+	char **interface = out;
+	int rc = sluice_read_string(node, field, interface, err);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(*interface, "none") == 0) {
+		free(*interface);
+		*interface = NULL;
+		return 0;
+	}
+	if (!is_interface_name(*interface))
+		return sluice_node_error(node, err, BAD, "'%.80s' is not an interface's name",
+		                         *interface);
+	return 0;
+}
+
+// An octal number in quotes, as chmod(1) takes it: without them YAML reads a decimal one.
+static int read_mode(const struct sluice_node *node, const struct sluice_field *field, void *out,
+                     struct sluice_error *err)
+{
+	const char *text = json_string_value(node->value);
+	char shown[SHOWN];
+
+	(void)field;
+	sluice_node_show(node, shown, sizeof(shown));
+	if (json_is_integer(node->value))
+		return sluice_node_error(node, err, BAD,
+		                         "%s is not a file mode: write it in quotes, as \"0660\"",
+		                         shown);
+	if (text == NULL || text[0] == '\0' || strlen(text) > 4 ||
+	    strspn(text, "01234567") != strlen(text) || strtoul(text, NULL, 8) > 0777)
+		return sluice_node_error(node, err, BAD, "%s is not a file mode (as \"0660\")",
+		                         shown);
+	*(mode_t *)out = (mode_t)strtoul(text, NULL, 8);
+	return 0;
+}
+
+static const struct sluice_field control_fields[] = {
+        FIELD(control.socket, .key = "socket", .read = sluice_read_path,
+              .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1),
+        FIELD(control.mode, .key = "mode", .read = read_mode),
+        FIELD(control.group, .key = "group", .read = sluice_read_string, .max = 32),
+};
+static const struct sluice_field_table control_table = SLUICE_FIELD_TABLE(control_fields);
+
+static int read_listen(const struct sluice_node *node, const struct sluice_field *field, void *out,
+                       struct sluice_error *err)
+{
+	struct sluice_config *config = out;
+	char shown[SHOWN];
+
+	if (!json_is_string(node->value) ||
+	    sluice_endpoint_parse(json_string_value(node->value), &config->metrics.address,
+	                          &config->metrics.port) < 0)
+		return sluice_node_error(node, err, BAD,
+		                         "%s is not ADDRESS:PORT (as '" SLUICE_METRICS_LISTEN "')",
+		                         sluice_node_show(node, shown, sizeof(shown)));
+	return sluice_read_string(node, field, &config->metrics.text, err);
+}
+
+static const struct sluice_field metrics_fields[] = {
+        {.key = "listen", .read = read_listen},
+};
+static const struct sluice_field_table metrics_table = SLUICE_FIELD_TABLE(metrics_fields);
+
+static const struct sluice_field state_fields[] = {
+        FIELD(state.directory, .key = "directory", .read = sluice_read_path, .max = 1024),
+};
+static const struct sluice_field_table state_table = SLUICE_FIELD_TABLE(state_fields);
+
+static int read_services(const struct sluice_node *node, const struct sluice_field *field,
+                         void *out, struct sluice_error *err)
+{
+	(void)field;
+	return sluice_changes_add_services(out, node, err);
+}
+
+// The sections' tables all count from the configuration itself.
+static const struct sluice_field config_fields[] = {
+        {.key = "ports", .read = read_ports, .required = true},
+        {.key = "workers", .read = sluice_read_object, .extra = &workers_table},
+        {.key = "memory", .read = sluice_read_object, .extra = &memory_table},
+        {.key = "flows", .read = sluice_read_object, .extra = &flows_table},
+        {.key = "cluster", .read = sluice_read_object, .extra = &cluster_table},
+        FIELD(announce, .key = "announce", .read = read_announce),
+        {.key = "control", .read = sluice_read_object, .extra = &control_table},
+        {.key = "metrics", .read = sluice_read_object, .extra = &metrics_table},
+        {.key = "state", .read = sluice_read_object, .extra = &state_table},
+        FIELD(changes, .key = "services", .read = read_services),
+};
+static const struct sluice_field_table config_table = SLUICE_FIELD_TABLE(config_fields);
+
+static int config_defaults(struct sluice_config *config)
+{
+	*config = (struct sluice_config){
+	        .flows = {.capacity = 1048576,
+	                  .timeouts = {.tcp_established = 7200,
+	                               .tcp_syn = 60,
+	                               .tcp_fin = 30,
+	                               .udp = 180}},
+	        .announce = strdup(SLUICE_ANNOUNCE_INTERFACE),
+	        .control = {.socket = strdup(SLUICE_SOCKET_PATH), .mode = 0660},
+	        .metrics = {.text = strdup(SLUICE_METRICS_LISTEN)},
+	        .state = {.directory = strdup(SLUICE_STATE_DIRECTORY)},
+	};
+	if (config->announce == NULL || config->control.socket == NULL ||
+	    config->metrics.text == NULL || config->state.directory == NULL)
+		return -ENOMEM;
+	return sluice_endpoint_parse(config->metrics.text, &config->metrics.address,
+	                             &config->metrics.port);
+}
+
+static int read_document(const struct sluice_node *root, struct sluice_config *out,
+                         struct sluice_error *err)
+{
+	bool kubernetes = sluice_kubernetes_is(root->value);
+
+	if (root->index > 0 && kubernetes)
+		return sluice_changes_add_kubernetes(&out->changes, root, err);
+	if (root->index > 0)
+		return sluice_node_error(root, err, BAD,
+		                         "a second configuration: only Kubernetes objects may "
+		                         "follow the first document");
+	if (kubernetes)
+		return sluice_node_error(root, err, BAD,
+		                         "the first document must be the configuration; Kubernetes "
+		                         "objects may follow it");
+	return sluice_fields_read(root, &config_table, out, NULL, err);
+}
+
+static int no_configuration(const struct sluice_documents *documents, struct sluice_error *err)
+{
+	if (err != NULL && err->status == 0)
+		snprintf(err->source, sizeof(err->source), "%s", documents->source);
+	return sluice_error_set(err, BAD, NULL, "there is no configuration in it");
+}
+
+int sluice_config_parse(const struct sluice_documents *documents, struct sluice_config *out,
+                        struct sluice_error *err)
+{
+	int rc = config_defaults(out);
+
+	if (rc < 0)
+		sluice_error_set(err, 503, "no_memory", NULL, "out of memory");
+	else if (documents->count == 0)
+		rc = no_configuration(documents, err);
+	snprintf(out->changes.source, sizeof(out->changes.source), "%s", documents->source);
+	for (size_t i = 0; rc == 0 && i < documents->count; i++) {
+		struct sluice_node root = sluice_documents_root(documents, i);
+
+		rc = read_document(&root, out, err);
+	}
+	if (rc == 0)
+		rc = sluice_changes_check(&out->changes, err);
+	if (rc < 0)
+		sluice_config_clear(out);
+	return rc;
+}
+
+int sluice_config_load(const char *path, struct sluice_config *out, struct sluice_error *err)
+{
+	struct sluice_documents documents;
+	int rc = sluice_documents_load(path, &documents, err);
+
+	memset(out, 0, sizeof(*out));
+	if (rc == 0)
+		rc = sluice_config_parse(&documents, out, err);
+	sluice_documents_clear(&documents);
+	return rc;
+}
+
+void sluice_config_clear(struct sluice_config *config)
+{
+	for (size_t i = 0; i < config->port_count; i++)
+		free(config->ports[i].device);
+	free(config->cluster.seed);
+	free(config->announce);
+	free(config->control.socket);
+	free(config->control.group);
+	free(config->metrics.text);
+	free(config->state.directory);
+	sluice_changes_clear(&config->changes);
+	memset(config, 0, sizeof(*config));
+}
