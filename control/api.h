@@ -27,7 +27,7 @@ struct sluice_api_context {
 struct sluice_api_config {
 	const char *socket; // path
 	mode_t mode;        // 0660
-	const char *group;  // NULL: the process's; one that does not exist is a warning
+	const char *group;  // NULL: "sluice" where there is one; else it must exist
 };
 
 // Binds the socket; a file left by a dead process is replaced, a living one's is not (409).

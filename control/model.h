@@ -18,8 +18,8 @@
 #include "control/service_spec.h"
 #include "control/slots.h"
 
-struct sluice_change; // control/change.h: what a document asks for
-struct sluice_model_slices;
+struct sluice_changes; // control/change.h: what documents ask for
+struct sluice_slice;   // control/kubernetes.h
 
 // Packets, bytes and flows placed, as counted by the workers.
 struct sluice_traffic {
@@ -56,11 +56,28 @@ struct sluice_model_service {
 
 	uint64_t changed; // the model's generation that last changed it
 	enum sluice_origin origin;
-	uint64_t digest;               // of the file's text that it was last set from; 0: none
+	uint64_t digest;               // of what the file said of it at the last load; 0: nothing
+	char *kubernetes_name;         // of the Service it came from; NULL: native
+	char *port_name;               // its name of this port; "" where unnamed, NULL: native
 	struct sluice_traffic retired; // counted by endpoints that are gone and reclaimed
 	struct sluice_events events;
 	char *saved_text; // state's: the service as it stands in the file; NULL: to be written
 	size_t saved_len;
+};
+
+// A Kubernetes slice that is kept for its service, which may come later, or never. Never changed
+// once made; shared by the model and plans.
+struct sluice_model_slice {
+	struct sluice_slice *slice;
+	uint64_t digest; // of the file's slice that it was last set from; 0: not of the file
+	char *text;      // as a document, for the state
+	size_t text_len;
+	unsigned references;
+};
+
+struct sluice_model_slices {
+	size_t count, capacity;
+	struct sluice_model_slice **items; // sorted by (namespace, name)
 };
 
 // An endpoint that was removed, until no worker knows its slot.
@@ -89,11 +106,11 @@ struct sluice_model {
 	uint64_t generation;
 	uint32_t next_service_id;
 	struct sluice_slots slots;
-	struct sluice_frontends frontends;  // compile asks for ids, before the state is saved
-	struct sluice_model_slices *slices; // Kubernetes EndpointSlices by service
+	struct sluice_frontends frontends; // compile asks for ids, before the state is saved
+	struct sluice_model_slices slices;
 	size_t retired_count, retired_capacity;
 	struct sluice_model_retired *retired; // in order of generation
-	size_t gone_count;
+	size_t gone_count, gone_capacity;
 	struct sluice_model_service **gone; // removed, not yet reclaimed; changed says when
 	struct sluice_model_hooks hooks;
 };
@@ -113,11 +130,28 @@ struct sluice_model_endpoint *sluice_model_endpoint(const struct sluice_model_se
 // A new generation for a publication without a change of services (the kernel's tables changed).
 uint64_t sluice_model_advance(struct sluice_model *m);
 
-// Changes that cannot go wrong half-way.
-struct sluice_model_options {
-	enum sluice_origin origin;
-	bool has_if_match; // refuse with 409 where a named service changed after if_match
+// What one call asks for.
+enum sluice_edit_kind {
+	SLUICE_EDIT_APPLY,  // services and slices, as documents say
+	SLUICE_EDIT_FILE,   // the same, being all that the configuration file has (start, reload)
+	SLUICE_EDIT_DELETE, // a service
+	SLUICE_EDIT_ENDPOINTS, // all of a service's endpoints
+	SLUICE_EDIT_PATCH,     // some of them
+};
+
+// In FILE, services of the file that are no longer in it go, and one whose text is as at the last
+// load keeps what the API made of it since. Pointers are only read during the call.
+struct sluice_edit {
+	enum sluice_edit_kind kind;
+	bool has_if_match; // refuse with 409 where a named service changed after generation
+	                   // if_match
 	uint64_t if_match;
+
+	const struct sluice_changes *changes;         // APPLY, FILE
+	const struct sluice_service_name *name;       // the others
+	const struct sluice_endpoint_spec *endpoints; // ENDPOINTS: sorted, no two alike
+	size_t endpoint_count;
+	const struct sluice_endpoints_patch *patch; // PATCH
 };
 
 enum sluice_planned_change {
@@ -129,37 +163,38 @@ enum sluice_planned_change {
 
 struct sluice_planned {
 	enum sluice_planned_change change;
-	struct sluice_model_service *live;  // NULL: created
-	struct sluice_model_service *draft; // NULL: deleted; endpoints without a slot yet have
-	                                    // generation 0
+	struct sluice_model_service *live; // NULL: created
+	struct sluice_model_service
+	        *draft;   // NULL: deleted. Endpoints that it adds have generation 0
+	const char *path; // in the document, and its line: for errors
+	unsigned line;
 };
 
-// What changes would do; one entry per service they touch, sorted by (namespace, name).
+// What an edit would do: one entry for each service it touches, sorted by (namespace, name).
 struct sluice_model_plan {
 	size_t count, capacity;
 	struct sluice_planned *services;
-	struct sluice_model_slices *slices; // replace the model's; NULL: as they are
-	bool changed;                       // any entry is not unchanged
+	bool changed;   // something is not as it was
+	bool relations; // an address, a port or a node port is new: others must be looked at
+	bool has_slices;
+	struct sluice_model_slices slices; // replace the model's
+	size_t after_count;
+	struct sluice_model_service **after; // the model's services when committed
 };
 
-// Checks changes[0..n) in order on drafts. 0, or -EINVAL with *e filled and *plan empty.
-// The plan is good until the model changes.
-int sluice_model_plan(struct sluice_model *m, const struct sluice_change *changes, size_t n,
-                      const struct sluice_model_options *options, struct sluice_model_plan *plan,
-                      struct sluice_error *e);
+// Checks everything. 0, or -EINVAL with *e filled and *plan empty. The plan is good until the
+// model changes.
+int sluice_model_plan(struct sluice_model *m, const struct sluice_edit *edit,
+                      struct sluice_model_plan *plan, struct sluice_error *e);
 
-// Makes it so: slots are taken, events noted, generation advanced (unless nothing changes).
+// Makes it so: slots are taken, events noted, the generation goes up (unless nothing changed).
+// The plan stays for reading what was done, but for its drafts.
 void sluice_model_commit(struct sluice_model *m, struct sluice_model_plan *plan);
 void sluice_model_plan_clear(struct sluice_model_plan *plan);
 
-// Plan and commit in one.
-int sluice_model_apply(struct sluice_model *m, const struct sluice_change *changes, size_t n,
-                       const struct sluice_model_options *options, struct sluice_error *e);
-
-// The services of the configuration file, at start and at reload: file services that are no
-// longer there go; one whose text is as at the last load keeps what the API made of it since.
-int sluice_model_load_file(struct sluice_model *m, const struct sluice_service_spec *services,
-                           size_t n, struct sluice_error *e);
+// Plan and commit in one. Returns 1 where something changed, 0 where not, or -EINVAL.
+int sluice_model_apply(struct sluice_model *m, const struct sluice_edit *edit,
+                       struct sluice_error *e);
 
 // No worker uses a snapshot older than generation: slots and services that were removed up to
 // then are freed, their counters kept with the service.

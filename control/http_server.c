@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/http_server.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "sluice/log.h"
+
+// A connection, from accept to close, also before its first request is complete. evhttp does not
+// tell of either, but it asks for a bufferevent per connection: it gets a filter that filters
+// nothing, whose context is freed with the connection.
+struct connection {
+	TAILQ_ENTRY(connection) list; // oldest first
+	struct sluice_http_server *server;
+	struct bufferevent *filter;
+	bool busy;    // its request is being answered
+	bool evicted; // shut down, not yet closed
+};
+
+struct sluice_http_request {
+	TAILQ_ENTRY(sluice_http_request) list;
+	struct sluice_http_server *server;
+	struct evhttp_request *request; // NULL: the client is gone
+	char *path, *query;
+};
+
+struct sluice_http_server {
+	struct event_base *base;
+	struct evhttp *http;
+	struct sluice_http_options options;
+	size_t connection_count;
+	TAILQ_HEAD(, connection) connections;
+	TAILQ_HEAD(, sluice_http_request) requests;
+};
+
+static void connection_closed(void *context)
+{
+	struct connection *c = context;
+
+	if (c->server) {
+		TAILQ_REMOVE(&c->server->connections, c, list);
+		c->server->connection_count--;
+	}
+	free(c);
+}
+
+// Shuts the oldest connection down that waits for its client; where all wait for us, the oldest.
+// evhttp sees its end and closes it in the next round.
+static void evict(struct sluice_http_server *s)
+{
+	struct connection *c, *victim = NULL;
+
+	TAILQ_FOREACH (c, &s->connections, list) {
+		if (c->evicted)
+			continue;
+		if (!victim)
+			victim = c;
+		if (!c->busy) {
+			victim = c;
+			break;
+		}
+	}
+	if (!victim)
+		return;
+	victim->evicted = true;
+	shutdown(bufferevent_getfd(victim->filter), SHUT_RDWR);
+}
+
+static struct bufferevent *connection_opened(struct event_base *base, void *context)
+{
+	struct sluice_http_server *s = context;
+	struct connection *c = calloc(1, sizeof(*c));
+	struct bufferevent *socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+
+	if (!c || !socket)
+		goto fail;
+	c->filter = bufferevent_filter_new(socket, NULL, NULL, BEV_OPT_CLOSE_ON_FREE,
+	                                   connection_closed, c);
+	if (!c->filter)
+		goto fail;
+	if (s->connection_count >= SLUICE_HTTP_CONNECTIONS_MAX)
+		evict(s);
+	c->server = s;
+	TAILQ_INSERT_TAIL(&s->connections, c, list);
+	s->connection_count++;
+	return c->filter;
+fail:
+	if (socket)
+		bufferevent_free(socket);
+	free(c);
+	return NULL;
+}
+
+static void mark_busy(const struct sluice_http_request *r, bool busy)
+{
+	struct bufferevent *filter =
+	        evhttp_connection_get_bufferevent(evhttp_request_get_connection(r->request));
+	struct connection *c;
+
+	TAILQ_FOREACH (c, &r->server->connections, list) {
+		if (c->filter == filter)
+			c->busy = busy;
+	}
+}
+
+static void client_gone(struct evhttp_connection *connection, void *context)
+{
+	struct sluice_http_request *r = context;
+
+	(void)connection;
+	r->request = NULL; // evhttp frees it with the connection
+}
+
+static void request_free(struct sluice_http_request *r)
+{
+	TAILQ_REMOVE(&r->server->requests, r, list);
+	free(r->path);
+	free(r->query);
+	free(r);
+}
+
+static void request_arrived(struct evhttp_request *request, void *context)
+{
+	struct sluice_http_server *s = context;
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
+	struct sluice_http_request *r = calloc(1, sizeof(*r));
+
+	if (r) {
+		r->path = strdup(path ? path : "");
+		r->query = query ? strdup(query) : NULL;
+	}
+	if (!r || !r->path || (query && !r->query)) {
+		if (r)
+			free(r->path);
+		free(r);
+		evhttp_send_error(request, 503, NULL);
+		return;
+	}
+	r->server = s;
+	r->request = request;
+	TAILQ_INSERT_TAIL(&s->requests, r, list);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(request), client_gone, r);
+	mark_busy(r, true);
+	if (evbuffer_get_length(evhttp_request_get_input_buffer(request)) > s->options.body_max) {
+		struct sluice_error e = {0};
+
+		sluice_error_set(&e, 413, "too_large", NULL, "the body is larger than %zu bytes",
+		                 s->options.body_max);
+		sluice_http_answer_error(r, &e);
+		return;
+	}
+	s->options.handler(s->options.context, r);
+}
+
+struct sluice_http_server *sluice_http_server_new(struct event_base *base, int fd,
+                                                  const struct sluice_http_options *options)
+{
+	struct sluice_http_server *s = calloc(1, sizeof(*s));
+	struct evconnlistener *listener = evconnlistener_new(
+	        base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+
+	if (!s || !listener)
+		goto fail;
+	s->base = base;
+	s->options = *options;
+	TAILQ_INIT(&s->connections);
+	TAILQ_INIT(&s->requests);
+	s->http = evhttp_new(base);
+	if (!s->http)
+		goto fail;
+	// A larger body is answered with our own error up to twice the limit; evhttp stops reading
+	// beyond that and answers with its own page.
+	evhttp_set_max_body_size(s->http, (ev_ssize_t)(2 * options->body_max));
+	evhttp_set_max_headers_size(s->http, SLUICE_HTTP_HEADERS_MAX);
+	evhttp_set_flags(s->http, EVHTTP_SERVER_LINGERING_CLOSE);
+	evhttp_set_timeout(s->http, SLUICE_HTTP_TIMEOUT_S);
+	evhttp_set_allowed_methods(s->http, 0xffff); // the handler refuses by path
+	evhttp_set_bevcb(s->http, connection_opened, s);
+	evhttp_set_gencb(s->http, request_arrived, s);
+	if (!evhttp_bind_listener(s->http, listener))
+		goto fail;
+	return s;
+fail:
+	if (s && s->http)
+		evhttp_free(s->http);
+	if (listener)
+		evconnlistener_free(listener);
+	else
+		evutil_closesocket(fd);
+	free(s);
+	return NULL;
+}
+
+void sluice_http_server_free(struct sluice_http_server *s)
+{
+	struct sluice_http_request *r;
+	struct connection *c;
+
+	if (!s)
+		return;
+	evhttp_free(s->http);
+	while ((r = TAILQ_FIRST(&s->requests)))
+		request_free(r);
+	// Filters are freed when the loop runs next, perhaps never: they must not come back here.
+	while ((c = TAILQ_FIRST(&s->connections))) {
+		TAILQ_REMOVE(&s->connections, c, list);
+		c->server = NULL;
+	}
+	free(s);
+}
+
+size_t sluice_http_server_connections(const struct sluice_http_server *s)
+{
+	return s->connection_count;
+}
+
+const char *sluice_http_method(const struct sluice_http_request *r)
+{
+	switch (evhttp_request_get_command(r->request)) {
+	case EVHTTP_REQ_GET:
+		return "GET";
+	case EVHTTP_REQ_HEAD:
+		return "HEAD";
+	case EVHTTP_REQ_POST:
+		return "POST";
+	case EVHTTP_REQ_PUT:
+		return "PUT";
+	case EVHTTP_REQ_PATCH:
+		return "PATCH";
+	case EVHTTP_REQ_DELETE:
+		return "DELETE";
+	case EVHTTP_REQ_OPTIONS:
+		return "OPTIONS";
+	case EVHTTP_REQ_TRACE:
+	case EVHTTP_REQ_CONNECT:
+		break;
+	}
+	return "";
+}
+
+const char *sluice_http_path(const struct sluice_http_request *r)
+{
+	return r->path;
+}
+
+const char *sluice_http_query(const struct sluice_http_request *r)
+{
+	return r->query;
+}
+
+const char *sluice_http_header(const struct sluice_http_request *r, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_input_headers(r->request), name);
+}
+
+const char *sluice_http_body(struct sluice_http_request *r, size_t *len)
+{
+	struct evbuffer *body = evhttp_request_get_input_buffer(r->request);
+
+	*len = evbuffer_get_length(body);
+	return *len ? (const char *)evbuffer_pullup(body, -1) : "";
+}
+
+void sluice_http_set_header(struct sluice_http_request *r, const char *name, const char *value)
+{
+	if (r->request)
+		evhttp_add_header(evhttp_request_get_output_headers(r->request), name, value);
+}
+
+static const char *reason_phrase(int status)
+{
+	static const struct {
+		int status;
+		const char *phrase;
+	} phrases[] = {
+	        {200, "OK"},
+	        {400, "Bad Request"},
+	        {404, "Not Found"},
+	        {405, "Method Not Allowed"},
+	        {409, "Conflict"},
+	        {413, "Content Too Large"},
+	        {415, "Unsupported Media Type"},
+	        {422, "Unprocessable Content"},
+	        {503, "Service Unavailable"},
+	};
+
+	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
+		if (phrases[i].status == status)
+			return phrases[i].phrase;
+	}
+	return "Error";
+}
+
+void sluice_http_answer(struct sluice_http_request *r, int status, const char *content_type,
+                        const struct sluice_strbuf *body)
+{
+	struct evbuffer *out;
+
+	if (!r->request) {
+		request_free(r);
+		return;
+	}
+	evhttp_connection_set_closecb(evhttp_request_get_connection(r->request), NULL, NULL);
+	mark_busy(r, false);
+	out = body->failed ? NULL : evbuffer_new();
+	if (!out || (body->len && evbuffer_add(out, body->data, body->len) < 0)) {
+		evhttp_send_error(r->request, 503, NULL);
+	} else {
+		sluice_http_set_header(r, "Content-Type", content_type);
+		evhttp_send_reply(r->request, status, reason_phrase(status), out);
+	}
+	if (out)
+		evbuffer_free(out);
+	request_free(r);
+}
+
+void sluice_http_answer_error(struct sluice_http_request *r, const struct sluice_error *e)
+{
+	struct sluice_strbuf b = {0};
+
+	sluice_strbuf_puts(&b, "{\"error\":{\"code\":");
+	sluice_strbuf_json(&b, e->code ? e->code : "internal");
+	sluice_strbuf_puts(&b, ",\"message\":");
+	sluice_strbuf_json(&b, e->message);
+	sluice_strbuf_puts(&b, ",\"path\":");
+	sluice_strbuf_json(&b, e->path);
+	if (e->line)
+		sluice_strbuf_printf(&b, ",\"line\":%u", e->line);
+	sluice_strbuf_puts(&b, "}}\n");
+	sluice_http_answer(r, e->status ? e->status : 503, "application/json", &b);
+	sluice_strbuf_free(&b);
+}
