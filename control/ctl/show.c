@@ -38,7 +38,7 @@ static const struct sluice_column service_columns[] = {
         {"PORT(S)"},
         {"ENDPOINTS", SLUICE_RIGHT},
         {"FLOWS", SLUICE_RIGHT},
-        {"CONNECTIONS", SLUICE_RIGHT},
+        {"CONNS", SLUICE_RIGHT},
         {"AGE", SLUICE_RIGHT},
 };
 

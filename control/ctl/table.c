@@ -7,6 +7,10 @@
 #include <string.h>
 #include <wchar.h>
 
+enum {
+	GAP = 2, // between columns: a line of traffic is long enough
+};
+
 void sluice_table_add(struct sluice_table *table, const char *text)
 {
 	char *cell = strdup(text != NULL && text[0] != '\0' ? text : "-");
@@ -79,7 +83,7 @@ static void print_row(const struct sluice_table *table, const size_t *widths,
 
 		// Nothing hangs behind the last word of a line.
 		fprintf(out, "%*s%s%*s", right ? padding : 0, "", cells[i],
-		        i == last ? 0 : (right ? 0 : padding) + 3, "");
+		        i == last ? 0 : (right ? 0 : padding) + GAP, "");
 	}
 	fputc('\n', out);
 }

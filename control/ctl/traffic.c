@@ -8,9 +8,9 @@
 
 #define ENDPOINT_COLUMNS                                                                           \
 	{"ENDPOINT"}, {"STATE"}, {"AGE", SLUICE_RIGHT}, {"WEIGHT", SLUICE_RIGHT},                  \
-	        {"FLOWS", SLUICE_RIGHT}, {"CONNECTIONS", SLUICE_RIGHT},                            \
-	        {"PACKETS-IN", SLUICE_RIGHT}, {"PACKETS-OUT", SLUICE_RIGHT},                       \
-	        {"BYTES-IN", SLUICE_RIGHT}, {"BYTES-OUT", SLUICE_RIGHT},                           \
+	        {"FLOWS", SLUICE_RIGHT}, {"CONNS", SLUICE_RIGHT}, {"PKTS-IN", SLUICE_RIGHT},       \
+	        {"PKTS-OUT", SLUICE_RIGHT}, {"BYTES-IN", SLUICE_RIGHT},                            \
+	        {"BYTES-OUT", SLUICE_RIGHT},                                                       \
 	{                                                                                          \
 		"SHARE", SLUICE_RIGHT                                                              \
 	}

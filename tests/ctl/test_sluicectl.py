@@ -130,7 +130,7 @@ class Shows(WithDaemon):
                           ["describe", "service", "web"], ["get", "endpoints", "web"]):
             with self.subTest(arguments):
                 self.assertEqual(self.ctl(*arguments).returncode, 0)
-        self.assertIn("-   ", self.ctl("get", "services").stdout)
+        self.assertIn("-  ", self.ctl("get", "services").stdout)
 
     def test_letters_beyond_ascii_stay_aligned(self):
         self.daemon.routes["GET /v1/services"] = (200, {"services": [
