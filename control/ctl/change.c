@@ -41,7 +41,7 @@ static void print_changed(struct sluice_ctl *ctl, const struct sluice_name *name
 	if (sluice_client_request(ctl->client, &request, &answer) == SLUICE_CTL_DONE) {
 		endpoints = json_object_get(answer.json, "endpoints");
 		sluice_change_print_endpoints(json_array_size(endpoints),
-		                              sluice_traffic_sum(endpoints).draining);
+		                              sluice_traffic_add_up(endpoints).draining);
 	} else {
 		fputs("changed", stdout);
 	}

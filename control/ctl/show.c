@@ -239,7 +239,7 @@ static void add_service_row(struct sluice_table *table, const json_t *service)
 {
 	const json_t *endpoints = json_object_get(service, "endpoints");
 	const json_t *node_port = json_object_get(service, "nodePort");
-	struct sluice_traffic sum = sluice_traffic_sum(endpoints);
+	struct sluice_traffic_total sum = sluice_traffic_add_up(endpoints);
 
 	sluice_table_add(table, sluice_text_string(service, "namespace"));
 	sluice_table_add(table, sluice_text_string(service, "name"));

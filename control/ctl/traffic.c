@@ -42,9 +42,9 @@ static bool selectable(const json_t *endpoint)
 	       (weight == NULL || json_integer_value(weight) > 0);
 }
 
-struct sluice_traffic sluice_traffic_sum(const json_t *endpoints)
+struct sluice_traffic_total sluice_traffic_add_up(const json_t *endpoints)
 {
-	struct sluice_traffic sum = {0};
+	struct sluice_traffic_total sum = {0};
 	const json_t *endpoint;
 	size_t i;
 
@@ -91,7 +91,7 @@ static void add_row(struct sluice_table *table, const json_t *endpoint, uint64_t
 void sluice_traffic_print(const json_t *endpoints, const char *indent, FILE *out)
 {
 	struct sluice_table table = SLUICE_TABLE(columns);
-	uint64_t connections = sluice_traffic_sum(endpoints).connections;
+	uint64_t connections = sluice_traffic_add_up(endpoints).connections;
 	const json_t *endpoint;
 	size_t i;
 
@@ -110,7 +110,7 @@ void sluice_traffic_print_all(const json_t *services, FILE *out)
 
 	json_array_foreach (json_object_get(services, "services"), i, service) {
 		const json_t *endpoints = json_object_get(service, "endpoints");
-		uint64_t connections = sluice_traffic_sum(endpoints).connections;
+		uint64_t connections = sluice_traffic_add_up(endpoints).connections;
 
 		json_array_foreach (endpoints, j, endpoint) {
 			sluice_table_add(&table, sluice_text_string(service, "namespace"));

@@ -7,13 +7,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-struct sluice_traffic {
+struct sluice_traffic_total {
 	size_t selectable; // endpoints that take new connections
 	size_t draining;
 	uint64_t flows, connections;
 };
 
-struct sluice_traffic sluice_traffic_sum(const json_t *endpoints);
+struct sluice_traffic_total sluice_traffic_add_up(const json_t *endpoints);
 
 // The table of one service's endpoints, each line after indent.
 void sluice_traffic_print(const json_t *endpoints, const char *indent, FILE *out);

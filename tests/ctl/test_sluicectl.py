@@ -5,6 +5,7 @@
 SLUICECTL is the program. SLUICE_GOLDEN_WRITE=1 writes the golden files anew: read the diff.
 """
 
+import datetime
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ import subprocess
 import tempfile
 import unittest
 
-from fake_daemon import FakeDaemon, fixture
+from fake_daemon import FakeDaemon, fixture, moment
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -131,6 +132,37 @@ class Shows(WithDaemon):
             with self.subTest(arguments):
                 self.assertEqual(self.ctl(*arguments).returncode, 0)
         self.assertIn("-  ", self.ctl("get", "services").stdout)
+
+    def column(self, services, header, what="services"):
+        """What a list shows under a header, of services that the daemon answers with."""
+        self.daemon.routes["GET /v1/services"] = (200, {"services": services})
+        lines = [line.split() for line in self.ctl("get", what).stdout.splitlines()]
+        return [line[lines[0].index(header)] for line in lines[1:]]
+
+    def test_ages_are_kubectls(self):
+        rows = (("@5s", "6s"), ("@118s", "119s"), ("@2m", "2m1s"), ("@5m2s", "5m3s"), ("@10m", "10m"),
+                ("@179m", "179m"), ("@3h", "3h"), ("@7h59m", "7h59m"), ("@8h", "8h"), ("@47h", "47h"),
+                ("@48h", "2d"), ("@7d23h", "7d23h"), ("@8d", "8d"), ("@400d", "400d"))
+        now = datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=-5)))
+        then = now - datetime.timedelta(minutes=30, seconds=30)
+        later = now + datetime.timedelta(minutes=30)
+        rows += ((then.isoformat(), "30m"), (then.isoformat(timespec="seconds"), "30m"),
+                 (later.isoformat(), "0s"), ("2026-11-24", "-"), ("2026-11-24T00:00:00", "-"))
+        services = [{"name": "x", "since": moment(t) if t[0] == "@" else t} for t, _ in rows]
+        shown = self.column(services, "AGE")
+        for (text, expected), age in zip(rows, shown, strict=True):
+            with self.subTest(text):
+                # A second may pass on the way, where seconds show.
+                follow = re.sub(r"(\d+)s$", lambda m: f"{int(m[1]) + 1}s", expected)
+                self.assertIn(age, {expected, follow})
+
+    def test_sizes(self):
+        rows = ((0, "0B"), (1023, "1023B"), (1024, "1.0KiB"), (1048524, "1023.9KiB"),
+                (1048575, "1.0MiB"), (5 << 30, "5.0GiB"), (3 << 40, "3.0TiB"), (1 << 62, "4.0EiB"))
+        endpoints = [{"ip": "10.0.0.1", "port": 1, "state": "active", "bytes": {"in": n, "out": 0}}
+                     for n, _ in rows]
+        self.assertEqual(self.column([{"name": "x", "endpoints": endpoints}], "BYTES-IN",
+                                     "endpoints"), [text for _, text in rows])
 
     def test_letters_beyond_ascii_stay_aligned(self):
         self.daemon.routes["GET /v1/services"] = (200, {"services": [
