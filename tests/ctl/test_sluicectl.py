@@ -133,6 +133,21 @@ class Shows(WithDaemon):
                 self.assertEqual(self.ctl(*arguments).returncode, 0)
         self.assertIn("-  ", self.ctl("get", "services").stdout)
 
+    def test_fields_of_other_types_do_no_harm(self):
+        for wrong in None, True, -1, 1.5, "x" * 300, [], [1, "a", [{}]], {}, {"a": {"in": "x"}}:
+            self.daemon.routes["GET /v1/status"] = (200, {k: wrong for k in fixture("status")})
+            service = {k: wrong for k in fixture("services")["services"][0]}
+            endpoint = {k: wrong for k in fixture("services")["services"][0]["endpoints"][0]}
+            for one in service, dict(service, endpoints=[endpoint, wrong]), wrong:
+                self.daemon.routes["GET /v1/services"] = (200, {"services": [one]})
+                self.daemon.routes[f"GET {WEB}"] = (200, one if isinstance(one, dict) else {})
+                for arguments in (["status"], ["get", "ports"], ["get", "workers"],
+                                  ["get", "services"], ["get", "endpoints"],
+                                  ["describe", "service", "tomcat-load-balancer"],
+                                  ["get", "endpoints", "tomcat-load-balancer"]):
+                    with self.subTest(arguments, wrong=wrong):
+                        self.assertEqual(self.ctl(*arguments).returncode, 0)
+
     def column(self, services, header, what="services"):
         """What a list shows under a header, of services that the daemon answers with."""
         self.daemon.routes["GET /v1/services"] = (200, {"services": services})
