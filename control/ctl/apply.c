@@ -122,24 +122,19 @@ static enum sluice_ctl_exit read_files(const struct sluice_ctl *ctl, struct stre
 
 // "services.yaml:12: services[0].port: 99999 is not a port (1-65535)"
 static void complain_refusal(const struct sluice_ctl *ctl, const struct stream *stream,
-                             const struct sluice_refusal *refusal)
+                             const struct sluice_answer *answer)
 {
-	char place[32] = "";
 	size_t file = 0;
 
-	while (file + 1 < ctl->file_count && refusal->line >= stream->first_lines[file + 1])
+	while (file + 1 < ctl->file_count && answer->line >= stream->first_lines[file + 1])
 		file++;
-	if (refusal->line > 0)
-		snprintf(place, sizeof(place), ":%u",
-		         refusal->line - stream->first_lines[file] + 1);
-	// Which of several files it is, only the line tells.
-	if (refusal->line > 0 || ctl->file_count == 1)
-		sluice_ctl_complain("%s%s: %s%s%s", file_name(ctl->files[file]), place,
-		                    refusal->path != NULL ? refusal->path : "",
-		                    refusal->path != NULL ? ": " : "", refusal->message);
-	else
-		sluice_ctl_complain("%s%s%s", refusal->path != NULL ? refusal->path : "",
-		                    refusal->path != NULL ? ": " : "", refusal->message);
+	if (answer->line > 0)
+		sluice_ctl_complain("%s:%u: %s", file_name(ctl->files[file]),
+		                    answer->line - stream->first_lines[file] + 1, answer->refusal);
+	else if (ctl->file_count == 1)
+		sluice_ctl_complain("%s: %s", file_name(ctl->files[0]), answer->refusal);
+	else // which of the files it is, only a line tells
+		sluice_ctl_complain("%s", answer->refusal);
 }
 
 static void print_applied(const json_t *answer)
@@ -203,7 +198,7 @@ enum sluice_ctl_exit sluice_ctl_apply(struct sluice_ctl *ctl, int argc, char **a
 		request.body_size = stream.size;
 		result = sluice_client_request(ctl->client, &request, &answer);
 		if (result == SLUICE_CTL_REFUSED)
-			complain_refusal(ctl, &stream, &answer.refusal);
+			complain_refusal(ctl, &stream, &answer);
 	}
 	if (result == SLUICE_CTL_DONE && ctl->output != SLUICE_CTL_TABLE)
 		result = sluice_output_value(ctl, answer.json);

@@ -50,6 +50,7 @@ void sluice_client_free(struct sluice_client *client)
 void sluice_answer_clear(struct sluice_answer *answer)
 {
 	json_decref(answer->json);
+	free(answer->refusal);
 	*answer = (struct sluice_answer){0};
 }
 
@@ -157,18 +158,19 @@ static CURLcode perform(struct sluice_client *client, const struct sluice_reques
 static void read_refusal(struct sluice_answer *answer)
 {
 	const json_t *error = json_object_get(answer->json, "error");
-	struct sluice_refusal *refusal = &answer->refusal;
+	const char *message = json_string_value(json_object_get(error, "message"));
+	const char *path = json_string_value(json_object_get(error, "path"));
+	bool placed = path != NULL && path[0] != '\0';
+	int n;
 
-	refusal->message = json_string_value(json_object_get(error, "message"));
-	refusal->path = json_string_value(json_object_get(error, "path"));
-	refusal->line = (unsigned)json_integer_value(json_object_get(error, "line"));
-	if (refusal->path != NULL && refusal->path[0] == '\0')
-		refusal->path = NULL;
-	if (refusal->message == NULL) {
-		snprintf(answer->fallback, sizeof(answer->fallback), "the daemon answered HTTP %ld",
-		         answer->status);
-		refusal->message = answer->fallback;
-	}
+	if (message != NULL)
+		n = asprintf(&answer->refusal, "%s%s%s", placed ? path : "", placed ? ": " : "",
+		             message);
+	else
+		n = asprintf(&answer->refusal, "the daemon answered HTTP %ld", answer->status);
+	if (n < 0)
+		abort(); // out of memory
+	answer->line = (unsigned)json_integer_value(json_object_get(error, "line"));
 }
 
 enum sluice_ctl_exit sluice_client_request(struct sluice_client *client,
@@ -211,7 +213,6 @@ enum sluice_ctl_exit sluice_client_call(struct sluice_client *client, const char
 {
 	struct sluice_request request = {
 	        .method = method, .path = path, .content_type = "application/json"};
-	const struct sluice_refusal *refusal = &answer->refusal;
 	enum sluice_ctl_exit result;
 	char *text = NULL;
 
@@ -226,7 +227,6 @@ enum sluice_ctl_exit sluice_client_call(struct sluice_client *client, const char
 	result = sluice_client_request(client, &request, answer);
 	free(text);
 	if (result == SLUICE_CTL_REFUSED)
-		sluice_ctl_complain("%s%s%s", refusal->path != NULL ? refusal->path : "",
-		                    refusal->path != NULL ? ": " : "", refusal->message);
+		sluice_ctl_complain("%s", answer->refusal);
 	return result;
 }

@@ -18,18 +18,11 @@ struct sluice_request {
 	size_t body_size;
 };
 
-// What the daemon said no with. The strings belong to the answer.
-struct sluice_refusal {
-	const char *message;
-	const char *path; // "services[0].port", or NULL
-	unsigned line;    // 0: unknown
-};
-
 struct sluice_answer {
-	long status;  // HTTP
-	json_t *json; // owned; NULL where the body is none
-	struct sluice_refusal refusal;
-	char fallback[64]; // message of a refusal that has none
+	long status;   // HTTP
+	json_t *json;  // owned; NULL where the body is none
+	char *refusal; // why the daemon said no: "services[0].port: 99999 is not a port"; owned
+	unsigned line; // of the document it is about; 0: unknown
 };
 
 // NULL where libcurl can't start. socket stays the caller's.

@@ -8,55 +8,108 @@
 
 // clang-format off
 static const struct sluice_command commands[] = {
-	{"status", NULL, NULL, "", 0, 0, 0,
-	 "is it ready, its ports, workers, flow table",
-	 NULL, sluice_ctl_status},
-	{"get", "services", "service svc ", "[NAME]", 0, 1, SLUICE_OPTION_NAMESPACE,
-	 "list services",
-	 "ENDPOINTS counts those that take new connections, of all.", sluice_ctl_get_services},
-	{"get", "endpoints", "endpoint ep ", "[NAME]", 0, 1, SLUICE_OPTION_NAMESPACE,
-	 "list endpoints, with their traffic",
-	 "SHARE is the part of the service's connections that the endpoint got.",
-	 sluice_ctl_get_endpoints},
-	{"get", "workers", "worker ", "", 0, 0, 0,
-	 "list worker threads", NULL, sluice_ctl_get_workers},
-	{"get", "ports", "port ", "", 0, 0, 0,
-	 "list ports", NULL, sluice_ctl_get_ports},
-	{"describe", "service", "services svc ", "NAME", 1, 1, SLUICE_OPTION_NAMESPACE,
-	 "show all of a service, its events and its traffic",
-	 NULL, sluice_ctl_describe_service},
-	{"apply", NULL, NULL, "-f FILE...", 0, 0, SLUICE_OPTION_FILE,
-	 "create and change services, from documents",
-	 "FILE holds services as the configuration file does, or Kubernetes Services, EndpointSlices,\n"
-	 "Endpoints and Lists of them; YAML or JSON, one document or many. - is standard input.\n"
-	 "All files are one change: all of it is made, or nothing.\n"
-	 "\n"
-	 "  kubectl get services,endpointslices -o yaml | sluicectl apply -f -",
-	 sluice_ctl_apply},
-	{"delete", "service", "services svc ", "NAME", 1, 1, SLUICE_OPTION_NAMESPACE,
-	 "delete a service", NULL, sluice_ctl_delete_service},
-	{"set", "endpoints", "endpoint ep ", "NAME ADDR:PORT[=WEIGHT]...",
-	 2, SLUICE_ARGUMENTS_ANY, SLUICE_OPTION_NAMESPACE,
-	 "make these the endpoints of a service",
-	 "The endpoints of NAME become these, at once; connections of those that stay are kept.\n"
-	 "\n"
-	 "  sluicectl set endpoints web 172.17.0.5:8080 172.17.0.7:8080=3 [2001:db8::7]:8080",
-	 sluice_ctl_set_endpoints},
-	{"add", "endpoint", "endpoints ep ", "NAME ADDR:PORT[=WEIGHT]...",
-	 2, SLUICE_ARGUMENTS_ANY, SLUICE_OPTION_NAMESPACE,
-	 "add endpoints to a service", NULL, sluice_ctl_add_endpoint},
-	{"remove", "endpoint", "endpoints ep ", "NAME ADDR:PORT...",
-	 2, SLUICE_ARGUMENTS_ANY, SLUICE_OPTION_NAMESPACE,
-	 "take endpoints out, their connections move",
-	 "To let connections end first, drain the endpoint and remove it when its FLOWS are 0.",
-	 sluice_ctl_remove_endpoint},
-	{"drain", "endpoint", "endpoints ep ", "NAME ADDR:PORT...",
-	 2, SLUICE_ARGUMENTS_ANY, SLUICE_OPTION_NAMESPACE,
-	 "no new connections for endpoints, old ones stay",
-	 "'sluicectl get endpoints NAME' shows in FLOWS how many are left.",
-	 sluice_ctl_drain_endpoint},
-	{"help", NULL, NULL, "[COMMAND]", 0, 2, 0,
-	 "show this help, or a command's", NULL, sluice_ctl_help},
+	{
+		.verb = "status",
+		.help = "is it ready, its ports, workers, flow table",
+		.run = sluice_ctl_status,
+	},
+	{
+		.verb = "get", .noun = "services", .aliases = "service svc ",
+		.arguments = "[NAME]", .arguments_max = 1,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "list services",
+		.details =
+			"ENDPOINTS counts those that take new connections, of all.",
+		.run = sluice_ctl_get_services,
+	},
+	{
+		.verb = "get", .noun = "endpoints", .aliases = "endpoint ep ",
+		.arguments = "[NAME]", .arguments_max = 1,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "list endpoints, with their traffic",
+		.details =
+			"SHARE is the part of the service's connections that the endpoint got.",
+		.run = sluice_ctl_get_endpoints,
+	},
+	{
+		.verb = "get", .noun = "workers", .aliases = "worker ",
+		.help = "list worker threads",
+		.run = sluice_ctl_get_workers,
+	},
+	{
+		.verb = "get", .noun = "ports", .aliases = "port ",
+		.help = "list ports",
+		.run = sluice_ctl_get_ports,
+	},
+	{
+		.verb = "describe", .noun = "service", .aliases = "services svc ",
+		.arguments = "NAME", .arguments_min = 1, .arguments_max = 1,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "show all of a service, its events and its traffic",
+		.run = sluice_ctl_describe_service,
+	},
+	{
+		.verb = "apply",
+		.arguments = "-f FILE...",
+		.options = SLUICE_OPTION_FILE,
+		.help = "create and change services, from documents",
+		.details =
+			"FILE holds services as the configuration file does, or Kubernetes Services, EndpointSlices,\n"
+			"Endpoints and Lists of them; YAML or JSON, one document or many. - is standard input.\n"
+			"All files are one change: all of it is made, or nothing.\n"
+			"\n"
+			"  kubectl get services,endpointslices -o yaml | sluicectl apply -f -",
+		.run = sluice_ctl_apply,
+	},
+	{
+		.verb = "delete", .noun = "service", .aliases = "services svc ",
+		.arguments = "NAME", .arguments_min = 1, .arguments_max = 1,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "delete a service",
+		.run = sluice_ctl_delete_service,
+	},
+	{
+		.verb = "set", .noun = "endpoints", .aliases = "endpoint ep ",
+		.arguments = "NAME ADDR:PORT[=WEIGHT]...", .arguments_min = 2, .arguments_max = SLUICE_ARGUMENTS_ANY,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "make these the endpoints of a service",
+		.details =
+			"The endpoints of NAME become these, at once; connections of those that stay are kept.\n"
+			"\n"
+			"  sluicectl set endpoints web 172.17.0.5:8080 172.17.0.7:8080=3 [2001:db8::7]:8080",
+		.run = sluice_ctl_set_endpoints,
+	},
+	{
+		.verb = "add", .noun = "endpoint", .aliases = "endpoints ep ",
+		.arguments = "NAME ADDR:PORT[=WEIGHT]...", .arguments_min = 2, .arguments_max = SLUICE_ARGUMENTS_ANY,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "add endpoints to a service",
+		.run = sluice_ctl_add_endpoint,
+	},
+	{
+		.verb = "remove", .noun = "endpoint", .aliases = "endpoints ep ",
+		.arguments = "NAME ADDR:PORT...", .arguments_min = 2, .arguments_max = SLUICE_ARGUMENTS_ANY,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "take endpoints out, their connections move",
+		.details =
+			"To let connections end first, drain the endpoint and remove it when its FLOWS are 0.",
+		.run = sluice_ctl_remove_endpoint,
+	},
+	{
+		.verb = "drain", .noun = "endpoint", .aliases = "endpoints ep ",
+		.arguments = "NAME ADDR:PORT...", .arguments_min = 2, .arguments_max = SLUICE_ARGUMENTS_ANY,
+		.options = SLUICE_OPTION_NAMESPACE,
+		.help = "no new connections for endpoints, old ones stay",
+		.details =
+			"'sluicectl get endpoints NAME' shows in FLOWS how many are left.",
+		.run = sluice_ctl_drain_endpoint,
+	},
+	{
+		.verb = "help",
+		.arguments = "[COMMAND]", .arguments_max = 2,
+		.help = "show this help, or a command's",
+		.run = sluice_ctl_help,
+	},
 };
 // clang-format on
 
@@ -145,8 +198,8 @@ const struct sluice_command *sluice_command_find(int count, char **words, int *o
 static void command_words(const struct sluice_command *command, char *out, size_t size)
 {
 	snprintf(out, size, "%s%s%s%s%s", command->verb, command->noun != NULL ? " " : "",
-	         command->noun != NULL ? command->noun : "",
-	         command->arguments[0] != '\0' ? " " : "", command->arguments);
+	         command->noun != NULL ? command->noun : "", command->arguments != NULL ? " " : "",
+	         command->arguments != NULL ? command->arguments : "");
 }
 
 void sluice_command_usage(FILE *out, const struct sluice_command *command)

@@ -12,7 +12,7 @@ struct sluice_command {
 	const char *verb;
 	const char *noun;      // NULL: the verb stands alone
 	const char *aliases;   // other words for the noun, each followed by a space; or NULL
-	const char *arguments; // "NAME ADDR:PORT...", ""
+	const char *arguments; // "NAME ADDR:PORT..."; NULL: none
 	int arguments_min, arguments_max;
 	unsigned options; // groups it takes besides SLUICE_OPTION_ANY
 	const char *help;

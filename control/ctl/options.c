@@ -85,20 +85,24 @@ static const char *set_version(struct sluice_ctl *ctl, const char *argument)
 	return NULL;
 }
 
+// clang-format off
 const struct sluice_option sluice_options[] = {
-        {'f', SLUICE_OPTION_FILE, "filename", "FILE",
-         "the documents to apply; - is standard input; may be repeated", set_file},
-        {'n', SLUICE_OPTION_NAMESPACE, "namespace", "NAMESPACE",
-         "the namespace of NAME (default: default), or to list", set_namespace},
-        {'o', SLUICE_OPTION_ANY, "output", "FORMAT", "table, json or yaml (default: table)",
-         set_output},
-        {'s', SLUICE_OPTION_ANY, "socket", "PATH",
-         "the daemon's socket (default: " SLUICE_CTL_SOCKET ")", set_socket},
-        {0, SLUICE_OPTION_ANY, "timeout", "TIME", "how long to wait for an answer (default: 30s)",
-         set_timeout},
-        {'h', SLUICE_OPTION_ANY, "help", NULL, "show this help, or a command's", set_help},
-        {0, SLUICE_OPTION_ANY, "version", NULL, "show the version", set_version},
+	{'f', SLUICE_OPTION_FILE, "filename", "FILE",
+	 "the documents to apply; - is standard input; may be repeated", set_file},
+	{'n', SLUICE_OPTION_NAMESPACE, "namespace", "NAMESPACE",
+	 "the namespace of NAME (default: default), or to list", set_namespace},
+	{'o', SLUICE_OPTION_ANY, "output", "FORMAT",
+	 "table, json or yaml (default: table)", set_output},
+	{'s', SLUICE_OPTION_ANY, "socket", "PATH",
+	 "the daemon's socket (default: " SLUICE_CTL_SOCKET ")", set_socket},
+	{0, SLUICE_OPTION_ANY, "timeout", "TIME",
+	 "how long to wait for an answer (default: 30s)", set_timeout},
+	{'h', SLUICE_OPTION_ANY, "help", NULL,
+	 "show this help, or a command's", set_help},
+	{0, SLUICE_OPTION_ANY, "version", NULL,
+	 "show the version", set_version},
 };
+// clang-format on
 const size_t sluice_option_count = sizeof(sluice_options) / sizeof(sluice_options[0]);
 
 enum {
