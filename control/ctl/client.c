@@ -133,7 +133,6 @@ static CURLcode perform(struct sluice_client *client, const struct sluice_reques
 	snprintf(url, sizeof(url), "http://sluice%s", request->path);
 	curl_easy_reset(curl);
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
-	curl_easy_setopt(curl, CURLOPT_PROXY, ""); // the environment's proxies are for networks
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
