@@ -16,6 +16,14 @@ void sluice_change_print(const json_t *answer)
 {
 	json_int_t rows = json_integer_value(json_object_get(answer, "rowsMoved"));
 
+	if (json_is_false(json_object_get(answer, "stateSaved")))
+		sluice_ctl_complain("warning: the daemon could not save this, a restart undoes it "
+		                    "(see 'sluicectl status')");
+	if (json_is_false(json_object_get(answer, "changed"))) {
+		printf(", unchanged (generation %s)\n",
+		       sluice_text_count(answer, "generation").text);
+		return;
+	}
 	printf(" (generation %s, live on all workers in %s, %s row%s moved)\n",
 	       sluice_text_count(answer, "generation").text, sluice_text_string(answer, "applied"),
 	       sluice_text_count(answer, "rowsMoved").text, rows == 1 ? "" : "s");
@@ -41,9 +49,9 @@ static void print_changed(struct sluice_ctl *ctl, const struct sluice_name *name
 	if (sluice_client_request(ctl->client, &request, &answer) == SLUICE_CTL_DONE) {
 		endpoints = json_object_get(answer.json, "endpoints");
 		sluice_change_print_endpoints(json_array_size(endpoints),
-		                              sluice_traffic_add_up(endpoints).draining);
+		                              sluice_traffic_draining(endpoints));
 	} else {
-		fputs("changed", stdout);
+		fputs("done", stdout);
 	}
 	sluice_change_print(changed);
 	sluice_answer_clear(&answer);

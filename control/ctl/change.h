@@ -3,8 +3,8 @@
 
 #include <jansson.h>
 
-// " (generation 7, live on all workers in 412us, 16384 rows moved)" and a line's end on stdout, of
-// the answer to a change.
+// " (generation 7, live on all workers in 412us, 16384 rows moved)", or ", unchanged (generation
+// 7)", and a line's end on stdout, of the answer to a change.
 void sluice_change_print(const json_t *answer);
 
 // "4 endpoints", "1 endpoint, 1 draining" on stdout.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // status and get: what is there, in tables.
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,8 @@ static const struct sluice_column port_columns[] = {
         {"RX", SLUICE_RIGHT},
         {"TX", SLUICE_RIGHT},
         {"PASSED", SLUICE_RIGHT},
+        {"MISSED", SLUICE_RIGHT},
+        {"ERRORS", SLUICE_RIGHT},
 };
 
 static const struct sluice_column worker_columns[] = {
@@ -61,6 +62,8 @@ static void print_ports(const json_t *status)
 		sluice_table_add(&table, sluice_text_count(port, "rx").text);
 		sluice_table_add(&table, sluice_text_count(port, "tx").text);
 		sluice_table_add(&table, sluice_text_count(port, "passed").text);
+		sluice_table_add(&table, sluice_text_count(port, "missed").text);
+		sluice_table_add(&table, sluice_text_count(port, "errors").text);
 	}
 	sluice_table_print(&table, "", stdout);
 	sluice_table_clear(&table);
@@ -126,10 +129,45 @@ static void print_memory(const json_t *memory)
 	                                  : "-");
 }
 
+// "12 (no_route 10, ttl 2)"
+static void print_drops(json_t *drops)
+{
+	const char *reason, *separator = " (";
+	json_int_t total = 0;
+	json_t *count;
+
+	json_object_foreach (drops, reason, count) {
+		total += json_integer_value(count);
+	}
+	if (drops == NULL) {
+		puts("Dropped:     -");
+		return;
+	}
+	printf("Dropped:     %" JSON_INTEGER_FORMAT, total);
+	json_object_foreach (drops, reason, count) {
+		if (json_integer_value(count) == 0)
+			continue;
+		printf("%s%s %" JSON_INTEGER_FORMAT, separator, reason, json_integer_value(count));
+		separator = ", ";
+	}
+	puts(total > 0 ? ")" : "");
+}
+
+static void print_state(const json_t *state)
+{
+	const json_t *saved = json_object_get(state, "saved");
+	const char *reason = json_string_value(json_object_get(state, "reason"));
+
+	if (json_is_false(saved))
+		printf("State:       not saved%s%s\n", reason != NULL ? ": " : "",
+		       reason != NULL ? reason : "");
+	else
+		printf("State:       %s\n", json_is_true(saved) ? "saved" : "-");
+}
+
 static void print_status(const json_t *status)
 {
 	const json_t *uptime = json_object_get(status, "uptime");
-	const json_t *saved = json_object_get(json_object_get(status, "state"), "saved");
 
 	printf("Version:     %s (%s)\n", sluice_text_string(status, "version"),
 	       sluice_text_string(status, "dpdk"));
@@ -138,12 +176,12 @@ static void print_status(const json_t *status)
 	               ? sluice_text_duration((int64_t)json_number_value(uptime)).text
 	               : "-");
 	printf("Generation:  %s\n", sluice_text_count(status, "generation").text);
+	printf("Services:    %s\n", sluice_text_count(status, "services").text);
 	print_readiness(status);
 	print_flows(json_object_get(status, "flows"));
+	print_drops(json_object_get(status, "drops"));
 	print_memory(json_object_get(status, "memory"));
-	printf("State:       %s\n", json_is_true(saved)    ? "saved"
-	                            : json_is_false(saved) ? "not saved"
-	                                                   : "-");
+	print_state(json_object_get(status, "state"));
 	putchar('\n');
 	print_ports(status);
 	putchar('\n');
@@ -239,7 +277,6 @@ static void add_service_row(struct sluice_table *table, const json_t *service)
 {
 	const json_t *endpoints = json_object_get(service, "endpoints");
 	const json_t *node_port = json_object_get(service, "nodePort");
-	struct sluice_traffic_total sum = sluice_traffic_add_up(endpoints);
 
 	sluice_table_add(table, sluice_text_string(service, "namespace"));
 	sluice_table_add(table, sluice_text_string(service, "name"));
@@ -252,14 +289,10 @@ static void add_service_row(struct sluice_table *table, const json_t *service)
 	else
 		sluice_table_addf(table, "%s/%s", sluice_text_count(service, "port").text,
 		                  sluice_text_string(service, "protocol"));
-	if (json_is_array(endpoints)) {
-		sluice_table_addf(table, "%zu/%zu", sum.selectable, json_array_size(endpoints));
-		sluice_table_addf(table, "%" PRIu64, sum.flows);
-		sluice_table_addf(table, "%" PRIu64, sum.connections);
-	} else {
-		for (int i = 0; i < 3; i++)
-			sluice_table_add(table, NULL);
-	}
+	sluice_table_addf(table, "%zu/%zu", sluice_traffic_selectable(endpoints),
+	                  json_array_size(endpoints));
+	sluice_table_add(table, sluice_text_count(service, "flows").text);
+	sluice_table_add(table, sluice_text_count(service, "connections").text);
 	sluice_table_add(table, sluice_text_age(service, "since").text);
 }
 

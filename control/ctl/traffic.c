@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/ctl/traffic.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "control/ctl/table.h"
@@ -42,17 +44,37 @@ static bool selectable(const json_t *endpoint)
 	       (weight == NULL || json_integer_value(weight) > 0);
 }
 
-struct sluice_traffic_total sluice_traffic_add_up(const json_t *endpoints)
+size_t sluice_traffic_selectable(const json_t *endpoints)
 {
-	struct sluice_traffic_total sum = {0};
 	const json_t *endpoint;
+	size_t i, count = 0;
+
+	json_array_foreach (endpoints, i, endpoint) {
+		count += selectable(endpoint);
+	}
+	return count;
+}
+
+size_t sluice_traffic_draining(const json_t *endpoints)
+{
+	const json_t *endpoint;
+	size_t i, count = 0;
+
+	json_array_foreach (endpoints, i, endpoint) {
+		count += drains(endpoint);
+	}
+	return count;
+}
+
+// Of all endpoints: what a share is a part of.
+static uint64_t sum_connections(const json_t *endpoints)
+{
+	const json_t *endpoint;
+	uint64_t sum = 0;
 	size_t i;
 
 	json_array_foreach (endpoints, i, endpoint) {
-		sum.selectable += selectable(endpoint);
-		sum.draining += drains(endpoint);
-		sum.flows += count_of(endpoint, "flows");
-		sum.connections += count_of(endpoint, "connections");
+		sum += count_of(endpoint, "connections");
 	}
 	return sum;
 }
@@ -91,7 +113,7 @@ static void add_row(struct sluice_table *table, const json_t *endpoint, uint64_t
 void sluice_traffic_print(const json_t *endpoints, const char *indent, FILE *out)
 {
 	struct sluice_table table = SLUICE_TABLE(columns);
-	uint64_t connections = sluice_traffic_add_up(endpoints).connections;
+	uint64_t connections = sum_connections(endpoints);
 	const json_t *endpoint;
 	size_t i;
 
@@ -110,7 +132,7 @@ void sluice_traffic_print_all(const json_t *services, FILE *out)
 
 	json_array_foreach (json_object_get(services, "services"), i, service) {
 		const json_t *endpoints = json_object_get(service, "endpoints");
-		uint64_t connections = sluice_traffic_add_up(endpoints).connections;
+		uint64_t connections = sum_connections(endpoints);
 
 		json_array_foreach (endpoints, j, endpoint) {
 			sluice_table_add(&table, sluice_text_string(service, "namespace"));

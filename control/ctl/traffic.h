@@ -4,16 +4,12 @@
 // What went through the endpoints of a service.
 
 #include <jansson.h>
-#include <stdint.h>
+#include <stddef.h>
 #include <stdio.h>
 
-struct sluice_traffic_total {
-	size_t selectable; // endpoints that take new connections
-	size_t draining;
-	uint64_t flows, connections;
-};
-
-struct sluice_traffic_total sluice_traffic_add_up(const json_t *endpoints);
+// How many endpoints of a list take new connections, and how many drain.
+size_t sluice_traffic_selectable(const json_t *endpoints);
+size_t sluice_traffic_draining(const json_t *endpoints);
 
 // The table of one service's endpoints, each line after indent.
 void sluice_traffic_print(const json_t *endpoints, const char *indent, FILE *out);

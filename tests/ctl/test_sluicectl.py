@@ -288,7 +288,22 @@ class Changes(WithDaemon):
     def test_change_is_done_though_the_service_can_not_be_shown(self):
         del self.daemon.routes[f"GET {WEB}"]
         self.expect(self.ctl("drain", "endpoint", "tomcat-load-balancer", "172.17.0.9:8080"), 0,
-                    "service default/tomcat-load-balancer: changed " + SUMMARY)
+                    "service default/tomcat-load-balancer: done " + SUMMARY)
+
+    def test_nothing_changed(self):
+        self.daemon.routes[f"PATCH {WEB}/endpoints"] = (
+            200, {"generation": 7, "applied": "0us", "rowsMoved": 0, "changed": False})
+        self.expect(self.ctl("drain", "endpoint", "tomcat-load-balancer", "172.17.0.9:8080"), 0,
+                    "service default/tomcat-load-balancer: 4 endpoints, 1 draining, "
+                    "unchanged (generation 7)\n")
+
+    def test_change_that_is_not_saved_warns(self):
+        self.daemon.routes["DELETE /v1/services/infra/dns"] = (
+            200, dict(fixture("changed"), stateSaved=False))
+        result = self.ctl("delete", "service", "infra/dns")
+        self.assertEqual((result.returncode, result.stdout),
+                         (0, "service infra/dns: deleted " + SUMMARY))
+        self.assertIn("could not save", result.stderr)
 
     def test_json_of_a_change(self):
         out = self.ctl("delete", "service", "infra/dns", "-o", "json").stdout
