@@ -26,11 +26,11 @@ enum {
 
 static const struct {
 	const char *prefix;
-	enum sluice_device_kind kind;
+	enum sluice_port_kind kind;
 	bool unsupported;
 } devices[] = {
-        {"af_xdp:", SLUICE_DEVICE_AF_XDP},
-        {"vdev:", SLUICE_DEVICE_VDEV},
+        {"af_xdp:", SLUICE_PORT_AF_XDP},
+        {"vdev:", SLUICE_PORT_VDEV},
         {"pci:", 0, true},
 };
 
@@ -40,16 +40,16 @@ static bool is_interface_name(const char *name)
 	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static int check_argument(const struct sluice_node *node, const struct sluice_port_config *port,
+static int check_argument(const struct sluice_node *node, const struct sluice_config_port *port,
                           struct sluice_error *err)
 {
 	if (port->argument[0] == '\0')
 		return sluice_node_error(node, err, BAD, "nothing stands behind '%s'",
 		                         port->device);
-	if (port->kind == SLUICE_DEVICE_AF_XDP && !is_interface_name(port->argument))
+	if (port->kind == SLUICE_PORT_AF_XDP && !is_interface_name(port->argument))
 		return sluice_node_error(node, err, BAD, "'%.80s' is not an interface's name",
 		                         port->argument);
-	if (port->kind == SLUICE_DEVICE_VDEV && strpbrk(port->argument, " \t\r\n") != NULL)
+	if (port->kind == SLUICE_PORT_VDEV && strpbrk(port->argument, " \t\r\n") != NULL)
 		return sluice_node_error(node, err, BAD, "'%.80s' has blanks in it",
 		                         port->argument);
 	return 0;
@@ -58,7 +58,7 @@ static int check_argument(const struct sluice_node *node, const struct sluice_po
 static int read_device(const struct sluice_node *node, const struct sluice_field *field, void *out,
                        struct sluice_error *err)
 {
-	struct sluice_port_config *port = out;
+	struct sluice_config_port *port = out;
 	int rc = sluice_read_string(node, field, &port->device, err);
 	char shown[SHOWN];
 
@@ -86,7 +86,7 @@ static const struct sluice_field port_fields[] = {
         {.key = "device", .read = read_device, .required = true},
         {.key = "queues",
          .read = sluice_read_uint16,
-         .offset = offsetof(struct sluice_port_config, queues),
+         .offset = offsetof(struct sluice_config_port, queues),
          .min = 1,
          .max = SLUICE_WORKERS_MAX,
          .extra = "a number of queues"},
@@ -96,7 +96,7 @@ static const struct sluice_field_table port_table = SLUICE_FIELD_TABLE(port_fiel
 static int read_port(const struct sluice_node *node, struct sluice_config *config,
                      struct sluice_error *err)
 {
-	struct sluice_port_config *port = &config->ports[config->port_count++];
+	struct sluice_config_port *port = &config->ports[config->port_count++];
 	struct sluice_node device;
 	int rc;
 

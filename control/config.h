@@ -11,6 +11,8 @@
 #include "control/change.h"
 #include "control/document.h"
 #include "control/error.h"
+#include "dataplane/eal.h"
+#include "dataplane/port.h"
 #include "sluice/types.h"
 
 #define SLUICE_CONFIG_PATH        "/etc/sluice/sluice.yaml"
@@ -20,14 +22,9 @@
 #define SLUICE_METRICS_LISTEN     "127.0.0.1:9690"
 #define SLUICE_ANNOUNCE_INTERFACE "lo"
 
-enum sluice_device_kind {
-	SLUICE_DEVICE_AF_XDP, // af_xdp:IFACE
-	SLUICE_DEVICE_VDEV,   // vdev:ARGS
-};
-
-struct sluice_port_config {
+struct sluice_config_port {
 	char *device; // as written: "af_xdp:eth1"
-	enum sluice_device_kind kind;
+	enum sluice_port_kind kind;
 	const char *argument; // behind the colon, within device: interface name, or EAL's --vdev
 	uint16_t queues;
 };
@@ -37,12 +34,6 @@ enum sluice_idle {
 	SLUICE_IDLE_POLL,
 };
 
-enum sluice_hugepages {
-	SLUICE_HUGEPAGES_AUTO,
-	SLUICE_HUGEPAGES_REQUIRE,
-	SLUICE_HUGEPAGES_OFF,
-};
-
 // Whole seconds, 1 s to 24 h each; fractions are rounded up.
 struct sluice_config_timeouts {
 	uint32_t tcp_established, tcp_syn, tcp_fin, udp;
@@ -50,7 +41,7 @@ struct sluice_config_timeouts {
 
 struct sluice_config {
 	size_t port_count; // at least one
-	struct sluice_port_config ports[SLUICE_PORTS_MAX];
+	struct sluice_config_port ports[SLUICE_PORTS_MAX];
 
 	struct {
 		size_t core_count; // 0: auto

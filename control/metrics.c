@@ -109,7 +109,7 @@ static void write_worker_counter(struct sluice_exposition *x, const struct sluic
 	counter(x, name, help);
 	for (size_t i = 0; i < s->source->worker_count; i++) {
 		const void *counters = s->source->workers[i].counters;
-		char id[8];
+		char id[24];
 		struct sluice_label label = {"worker", id};
 
 		snprintf(id, sizeof(id), "%zu", i);
@@ -124,7 +124,7 @@ static void write_workers(struct sluice_exposition *x, const struct sluice_stats
 	sluice_exposition_family(x, "sluice_worker_busy_ratio", SLUICE_METRIC_GAUGE,
 	                         "Share of the last second in which the worker had packets.");
 	for (size_t i = 0; i < s->source->worker_count; i++) {
-		char id[8];
+		char id[24];
 		struct sluice_label label = {"worker", id};
 
 		snprintf(id, sizeof(id), "%zu", i);

@@ -28,22 +28,6 @@ static const struct sluice_port_kind_ops *const kinds[] = {
         [SLUICE_PORT_VDEV] = &sluice_port_vdev,
 };
 
-int sluice_port_device_parse(const char *text, enum sluice_port_kind *kind, const char **device)
-{
-	for (unsigned k = 0; k < RTE_DIM(kinds); k++) {
-		size_t length = strlen(kinds[k]->prefix);
-
-		if (strncmp(text, kinds[k]->prefix, length) != 0)
-			continue;
-		if (text[length] == 0)
-			return -EINVAL;
-		*kind = k;
-		*device = text + length;
-		return 0;
-	}
-	return strncmp(text, "pci:", 4) == 0 ? -ENOTSUP : -EINVAL;
-}
-
 int sluice_port_check(const struct sluice_port_config *config)
 {
 	return kinds[config->kind]->check(config);

@@ -48,10 +48,6 @@ struct sluice_port_losses {
 	uint64_t errors; // received broken
 };
 
-// "af_xdp:eth1", "vdev:net_null0,copy=1" -> kind and device (pointing into text).
-// -EINVAL: neither; -ENOTSUP: pci:, which this version does not have.
-int sluice_port_device_parse(const char *text, enum sluice_port_kind *kind, const char **device);
-
 // Before the EAL starts: bytes of the largest frame the port can be handed, or -errno with the
 // reason logged (no such interface, down, too few channels, MTU too large for AF_XDP).
 int sluice_port_check(const struct sluice_port_config *config);

@@ -76,36 +76,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void devices_are_told_apart(void **state)
-{
-	static const struct {
-		const char *text;
-		int result;
-		enum sluice_port_kind kind;
-		const char *device;
-	} rows[] = {
-	        {"af_xdp:eth1", 0, SLUICE_PORT_AF_XDP, "eth1"},
-	        {"vdev:net_null0,copy=1", 0, SLUICE_PORT_VDEV, "net_null0,copy=1"},
-	        {"pci:0000:01:00.0", -ENOTSUP, 0, NULL},
-	        {"af_xdp:", -EINVAL, 0, NULL},
-	        {"eth1", -EINVAL, 0, NULL},
-	        {"", -EINVAL, 0, NULL},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		enum sluice_port_kind kind;
-		const char *device;
-
-		assert_int_equal(sluice_port_device_parse(rows[i].text, &kind, &device),
-		                 rows[i].result);
-		if (rows[i].result == 0) {
-			assert_int_equal(kind, rows[i].kind);
-			assert_string_equal(device, rows[i].device);
-		}
-	}
-}
-
 // What cannot work is refused before anything is touched, with the command that helps.
 static void refusals_say_what_to_do(void **state)
 {
@@ -350,7 +320,6 @@ static void required_hugepages_that_are_missing_are_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(devices_are_told_apart),
 	        cmocka_unit_test(refusals_say_what_to_do),
 	        cmocka_unit_test(pool_has_no_gaps),
 	        cmocka_unit_test(frames_cross_whole),
