@@ -23,7 +23,7 @@
 enum {
 	TICK_MS = 50, // at least between two rounds that send
 	REQUESTS_PER_TICK = 50,
-	PROBE_MS = 5000, // between two probes of a usable next hop
+	PROBE_MS = 3000, // between two probes of a usable next hop
 	WAIT_MS = 1000,  // to look again at one that the kernel is asking for
 	RETRY_MS = 1000, // after the first failure, times the number of failures
 	RETRY_MAX = 5,   // ... up to
