@@ -66,10 +66,16 @@ build() {
 	wanted=$(printf '%s\n' "CC=${CC-}" "$@")
 	if [ ! -f "$dir/build.ninja" ] || [ "$wanted" != "$(cat "$dir/.options" 2>/dev/null)" ]; then
 		rm -rf "$dir"
-		meson setup "$dir" "$ROOT" "$@" >"$log" 2>&1 || build_failed "$log"
+		meson setup "$dir" "$ROOT" "$@" >"$log" 2>&1 || {
+			build_failed "$log"
+			return 1
+		}
 		say "$wanted" >"$dir/.options"
 	fi
-	ninja -C "$dir" >"$log" 2>&1 || build_failed "$log"
+	ninja -C "$dir" >"$log" 2>&1 || {
+		build_failed "$log"
+		return 1
+	}
 	rm -f "$log"
 }
 
@@ -336,7 +342,10 @@ api() {
 	status=$(curl "${arguments[@]}" "http://sluice$path") || status=000
 	say "$status" >"$WORK/api.status"
 	cat "$WORK/api.body"
-	[[ $status == 2* ]] || { warn "$method $path: $status" && return 1; }
+	if [[ $status != 2* ]]; then
+		warn "$method $path: $status"
+		return 1
+	fi
 }
 
 metrics_text() {

@@ -35,7 +35,7 @@ try() (
 	expect "who answered" "$(load_field '.answers | keys | join(" ")')" "172.$2.0.7"
 
 	[ "$1" = two_arm ] || exit 0
-	hold 0.2 20 "http://172.$2.0.8:8080/slow"
+	hold 0.2 20 "http://172.$2.0.8:8080/slow?rate=400k"
 	wait_for 5 all_held || fail "no 20 downloads at once"
 	expect "resets" "$(resets)" 0
 	if get "http://172.$2.0.8:81/" 2>/dev/null; then fail "port 81 answers"; fi

@@ -20,7 +20,7 @@ async def download(url, wanted, started):
         asyncio.open_connection(url.hostname, url.port), STALL
     )
     try:
-        writer.write(f"GET {url.path} HTTP/1.0\r\nHost: held\r\n\r\n".encode())
+        writer.write(f"GET {url.path}?{url.query} HTTP/1.0\r\nHost: held\r\n\r\n".encode())
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), STALL)
         if b" 200 " not in head.split(b"\r\n")[0]:
             return "not 200: " + head.split(b"\r\n")[0].decode()

@@ -131,6 +131,27 @@ load() {
 
 load_field() { jq -r "$1" "$WORK/load.json"; }
 
+# Every backend has its share of the last load's answers: no less and no more than 30 % off.
+# assert_shares ADDRESS...
+assert_shares() {
+	local a
+
+	expect "who answered" "$(load_field '.answers | keys | join(" ")')" "$(printf '%s\n' "$@" |
+		sort | paste -sd' ')"
+	for a; do
+		load_field "(.answers[\"$a\"] * $# / .requests) | . > 0.7 and . < 1.3" | grep -q true ||
+			fail "$a has an unfair share: $(load_field '.answers')"
+	done
+}
+
+# The 64 MiB file arrives whole. assert_download [URL]
+assert_download() {
+	on client curl -sS -g --max-time 20 -o "$WORK/blob" "${1:-http://$VIP:8080/blob}" ||
+		fail "no download"
+	cmp "$WORK/blob" "$WORK/www/blob" || fail "the download differs"
+	rm -f "$WORK/blob"
+}
+
 # The last load had requests and no failed one.
 assert_no_errors() {
 	expect "failed requests of $(load_field .requests)" "$(load_field '.errors | add')" 0
@@ -143,7 +164,7 @@ ask_udp() { on client "$PYTHON" "$ROOT/tests/e2e/udp.py" ask "$1" "$2" "$3"; }
 # --- backends -------------------------------------------------------------------------------
 
 # serve_http N... : nginx on backend N, ports 8080 and 9090, both families. / answers the
-# address that was asked; /blob is 64 MiB of noise; /slow is 2 MiB of it at 256 KiB/s.
+# address that was asked; /blob is 64 MiB of noise; /slow?rate=96k is 1152 KiB of it, in 12 s.
 serve_http() {
 	local n
 
@@ -182,7 +203,7 @@ nginx_config() {
 				location / { return 200 "\$server_addr\n"; }
 				location = /port { return 200 "\$server_port\n"; }
 				location = /blob { alias $WORK/www/blob; }
-				location = /slow { alias $WORK/www/slow; limit_rate 256k; }
+				location = /slow { alias $WORK/www/slow; limit_rate \$arg_rate; }
 			}
 		}
 	CONFIG
@@ -191,7 +212,7 @@ nginx_config() {
 make_files() {
 	mkdir -p "$WORK/www"
 	head -c "$BLOB_BYTES" /dev/urandom >"$WORK/www/blob"
-	head -c $((2 << 20)) "$WORK/www/blob" >"$WORK/www/slow"
+	head -c $((1152 << 10)) "$WORK/www/blob" >"$WORK/www/slow"
 	sha256sum <"$WORK/www/slow" | cut -d' ' -f1 >"$WORK/www/slow.sha256"
 }
 
@@ -209,10 +230,10 @@ serve_udp() {
 
 udp_listens() { [ -n "$(on "$1" ss -Hlun "sport = :$2")" ]; }
 
-# hold SECONDS COUNT [URL]: COUNT downloads at once from the client, in the background, spread
-# over SECONDS of a start, each checked against the digest of /slow.
+# hold SECONDS COUNT [URL]: COUNT downloads at once from the client, in the background, started
+# over SECONDS, each checked against the digest of /slow.
 hold() {
-	spawn hold client "$PYTHON" "$ROOT/tests/e2e/hold.py" "$1" "$2" "${3:-http://$VIP:8080/slow}" \
+	spawn hold client "$PYTHON" "$ROOT/tests/e2e/hold.py" "$1" "$2" "${3:-http://$VIP:8080/slow?rate=96k}" \
 		"$(cat "$WORK/www/slow.sha256")"
 }
 
@@ -278,6 +299,15 @@ endpoint_metric() { metrics "sluice_endpoint_$1" endpoint="$2" "${@:3}"; }
 
 xdp_attached() { ip -n "$(netns lb)" -d link show dev "$1" | grep -q 'prog/xdp'; }
 
+# A guard is what holds the traffic off while a killed process's program is replaced.
+guarded() { tc -n "$(netns lb)" filter show dev "$1" ingress | grep -q .; }
+
+# start_with SERVICES: configuration, daemon, ready.
+start_with() {
+	config "$1"
+	start_sluiced
+}
+
 # Every test ends with this: nothing crashed, nothing leaked, and a clean stop leaves the
 # interfaces and addresses as they were.
 finish() {
@@ -288,6 +318,7 @@ finish() {
 	stop_sluiced
 	for port in "${LB_PORTS[@]}"; do
 		if xdp_attached "$port"; then fail "an XDP program is still on $port"; fi
+		if guarded "$port"; then fail "a guard is still on $port"; fi
 	done
 	if ip -n "$(netns lb)" address show dev lo | grep -qE "$VIP|$VIP6"; then
 		fail "a virtual IP is still announced"

@@ -4,14 +4,18 @@
 
 serve PORT             answers every datagram with the address it was sent to
 ask ADDRESS PORT N     N sockets ask once each (three tries of a second); prints how many of
-                       which answer; exit 1 where one had none, or one from a stranger
+                       which answer; exit 1 where one had none
+keep ADDRESS PORT N    N sockets ask every 50 ms until SIGTERM; says "all answered" once each has
+                       an answer; then prints for each who answered it, in order of appearance
 """
 
 import collections
 import select
+import signal
 import socket
 import struct
 import sys
+import time
 
 
 def serve(port):
@@ -47,9 +51,41 @@ def ask_once(address, port):
         return answer
 
 
+def keep(address, port, count):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    flows = {socket.socket(family, socket.SOCK_DGRAM): [] for _ in range(count)}
+    ended = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    for s in flows:
+        s.connect((address, port))
+    said = False
+    while not ended:
+        for s in flows:
+            try:
+                s.send(b"who are you?")
+            except OSError:  # refused: the next answer counts
+                pass
+        until = time.monotonic() + 0.05
+        while (left := until - time.monotonic()) > 0:
+            for s in select.select(list(flows), [], [], left)[0]:
+                try:
+                    answer = s.recv(100).decode()
+                except OSError:
+                    answer = "refused"
+                if not flows[s] or flows[s][-1] != answer:
+                    flows[s].append(answer)
+        if not said and all(flows.values()):
+            said = True
+            print("all answered", flush=True)
+    for answers in flows.values():
+        print("flow", *answers, flush=True)
+
+
 def main():
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
+    if sys.argv[1] == "keep":
+        sys.exit(keep(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
     answers = collections.Counter(
         ask_once(sys.argv[2], int(sys.argv[3])) for _ in range(int(sys.argv[4]))
     )
