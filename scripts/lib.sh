@@ -98,11 +98,18 @@ program() {
 
 UNDO=()
 
-# begin NAME: from here on everything has a place and an end.
+# begin NAME [fixed]: from here on everything has a place and an end. fixed: the same names every
+# time, so that another run can find (and remove) what this one left.
 begin() {
 	need_root
-	RUN=${RUN_PREFIX:-sluice}-$1-$$
-	WORK=$(mktemp -d "/tmp/$RUN.XXXX")
+	if [ "${2-}" = fixed ]; then
+		RUN=sluice-$1
+		WORK=/tmp/$RUN
+		mkdir -m 700 "$WORK"
+	else
+		RUN=${RUN_PREFIX:-sluice}-$1-$$
+		WORK=$(mktemp -d "/tmp/$RUN.XXXX")
+	fi
 	set -E
 	trap 'FAILED_AT="${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
 	trap unwind EXIT
