@@ -65,7 +65,7 @@ build() {
 	shift
 	wanted=$(printf '%s\n' "CC=${CC-}" "$@")
 	if [ ! -f "$dir/build.ninja" ] || [ "$wanted" != "$(cat "$dir/.options" 2>/dev/null)" ]; then
-		rm -rf "$dir"
+		if [ -d "$dir/meson-private" ]; then rm -rf "$dir"; fi
 		meson setup "$dir" "$ROOT" "$@" >"$log" 2>&1 || {
 			build_failed "$log"
 			return 1
@@ -148,7 +148,7 @@ on_failure() {
 
 fail() {
 	warn "FAILED: $*"
-	FAILED_AT="${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}"
+	FAILED_AT="${BASH_SOURCE[-1]##*/}:${BASH_LINENO[-2]}" # the script's line, not the helper's
 	exit 1
 }
 
@@ -306,10 +306,11 @@ start_sluiced() {
 
 # The same without waiting, for starts that are meant to fail.
 launch_sluiced() {
-	local config=${1:-$WORK/sluice.yaml}
+	local config=${1:-$WORK/sluice.yaml} binary
 
 	shift || true
-	spawn sluiced "$LB" "$(program sluiced)" -c "$config" "$@"
+	binary=$(program sluiced)
+	spawn sluiced "$LB" "$binary" -c "$config" "$@"
 }
 
 readyz_answer() {

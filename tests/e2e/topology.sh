@@ -280,7 +280,7 @@ service() {
 	say "    port: $port"
 	say "    protocol: $protocol"
 	[ -z "${EXTRA-}" ] || say "    $EXTRA"
-	say "    endpoints: [$(printf "'%s', " "$@" | sed 's/, $//')]"
+	say "    endpoints: [$([ $# -eq 0 ] || printf "'%s', " "$@" | sed 's/, $//')]"
 }
 
 # endpoints_of SERVICE: the endpoints that take traffic, one a line.

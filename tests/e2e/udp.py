@@ -86,9 +86,11 @@ def main():
         serve(int(sys.argv[2]))
     if sys.argv[1] == "keep":
         sys.exit(keep(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
-    answers = collections.Counter(
-        ask_once(sys.argv[2], int(sys.argv[3])) for _ in range(int(sys.argv[4]))
-    )
+    answers = collections.Counter()
+    for _ in range(int(sys.argv[4])):
+        answers[ask_once(sys.argv[2], int(sys.argv[3]))] += 1
+        if answers["nobody"] == 3:  # enough is known
+            break
     for answer, count in sorted(answers.items()):
         print(count, answer)
     sys.exit(1 if answers["nobody"] or answers["refused"] else 0)
