@@ -7,8 +7,8 @@
 #define TO_CLIENTS        .mac_to = GATEWAY, .mac_from = HOST_0, .ttl = 63
 #define ANSWER            .mac_to = GATEWAY, .mac_from = HOST_0
 
-#define BY(address, port) .source = address, .source_port = port
-#define TO(address, port) .destination = address, .destination_port = port
+#define BY(address, port) .source = (address), .source_port = (port)
+#define TO(address, port) .destination = (address), .destination_port = (port)
 
 #define CLIENT_4          "198.51.100.9"
 #define CLIENT_6          "2001:db8:100::9"

@@ -120,7 +120,7 @@ static const struct {
 #define FOR_EACH_KIND(fx)                                                                          \
 	for (unsigned kind_ = 0; kind_ < 4; kind_++)                                               \
 		for (struct fixture fx = fixture_new(kinds[kind_].v6, kinds[kind_].protocol);      \
-		     fx.w != NULL; world_free(fx.w), fx.w = NULL)
+		     (fx).w != NULL; world_free((fx).w), (fx).w = NULL)
 
 // ---- which endpoint
 
@@ -140,7 +140,8 @@ static void test_choice_is_a_pure_function(void **state)
 		}
 		for (unsigned i = 1; i <= ENDPOINTS; i++)
 			assert_true(used[i]);
-		// Another table, another order, another flag: the same choice.
+		// Another table, order, flag and time: the same choice.
+		other.w->pipeline.now += 5000;
 		for (unsigned i = CLIENTS; i-- > 0;)
 			assert_int_equal(send_from(&other, i, ACK), chosen[i]);
 		world_free(other.w);
@@ -163,6 +164,23 @@ static void test_flows_spread_over_endpoints(void **state)
 		for (unsigned i = 1; i <= ENDPOINTS; i++)
 			assert_in_range(share[i], FLOWS / ENDPOINTS * 80 / 100,
 			                FLOWS / ENDPOINTS * 120 / 100);
+	}
+}
+
+// A client that overloads one endpoint of a service does not meet it in every other service.
+static void test_services_choose_independently(void **state)
+{
+	(void)state;
+	FOR_EACH_KIND(fx)
+	{
+		struct fixture other = fixture_new(fx.v6, fx.protocol);
+		unsigned same = 0;
+
+		other.w->services[0].salt = 0xd1b54a32d192ed03; // as another VIP's hash
+		for (unsigned i = 0; i < CLIENTS; i++)
+			same += send_from(&fx, i, SYN) == send_from(&other, i, SYN);
+		assert_in_range(same, CLIENTS / ENDPOINTS / 2, CLIENTS / ENDPOINTS * 2);
+		world_free(other.w);
 	}
 }
 
@@ -250,6 +268,101 @@ static void test_slot_of_another_service_binds_no_flow(void **state)
 		world_commit(fx.w);
 		assert_int_not_equal(send_from(&fx, 1, ACK), chosen);
 	}
+}
+
+// ---- whom a shared endpoint answers for
+
+// Two services that share the endpoint 172.17.0.5:8080, the first with one more.
+struct shared {
+	struct world *w;
+	uint32_t first, other, second; // slots
+};
+
+static struct shared shared_new(void)
+{
+	struct shared s = {.w = world_new_empty()};
+	unsigned a = world_service(s.w, SLUICE_ON_EMPTY_DROP);
+	unsigned b = world_service(s.w, SLUICE_ON_EMPTY_DROP);
+
+	world_frontend(s.w, a, "10.96.0.1", 80, TCP);
+	world_frontend(s.w, b, "10.96.0.2", 80, TCP);
+	s.first = world_endpoint(s.w, a, "172.17.0.5", 8080, TCP);
+	s.other = world_endpoint(s.w, a, "172.17.0.6", 8080, TCP);
+	s.second = world_endpoint(s.w, b, "172.17.0.5", 8080, TCP);
+	world_commit(s.w);
+	return s;
+}
+
+static uint32_t shared_in(struct shared *s, const char *vip, uint16_t port)
+{
+	struct frame_fields fields = {.mac_to = HOST_0,
+	                              .mac_from = GATEWAY,
+	                              .source = "198.51.100.9",
+	                              .source_port = port,
+	                              .destination = vip,
+	                              .destination_port = 80,
+	                              .protocol = TCP,
+	                              .flags = SYN};
+	struct outcome o;
+	struct frame f;
+
+	frame_build(&f, &fields);
+	world_run_one(s->w, &f, &o);
+	assert_int_equal(o.packet.verdict, SLUICE_VERDICT_TRANSMIT);
+	return o.packet.slot;
+}
+
+// The last byte of the address that the endpoint's answer carries; 0: dropped.
+static uint8_t shared_out(struct shared *s, uint16_t port)
+{
+	struct frame_fields fields = {.mac_to = HOST_1,
+	                              .mac_from = BACKEND,
+	                              .source = "172.17.0.5",
+	                              .source_port = 8080,
+	                              .destination = "198.51.100.9",
+	                              .destination_port = port,
+	                              .protocol = TCP,
+	                              .flags = SYN | ACK};
+	struct outcome o;
+	struct frame f;
+
+	frame_build(&f, &fields);
+	world_run_one(s->w, &f, &o);
+	return o.packet.verdict == SLUICE_VERDICT_TRANSMIT ? o.frame.bytes[29] : 0;
+}
+
+// A client has a flow of the first service at the other endpoint, and from the same port one of
+// the second at the shared endpoint.
+static void test_shared_endpoint_ignores_flows_of_its_neighbour(void **state)
+{
+	struct shared s = shared_new();
+	uint16_t port = 1024;
+
+	(void)state;
+	while (shared_in(&s, "10.96.0.1", port) != s.other)
+		port++;
+	assert_int_equal(shared_out(&s, port), 0);
+	shared_in(&s, "10.96.0.2", port);
+	assert_int_equal(shared_out(&s, port), 2);
+	world_free(s.w);
+}
+
+// The slot that a flow of the first service names belongs to another endpoint since.
+static void test_shared_endpoint_ignores_flows_of_its_slot_before(void **state)
+{
+	struct shared s = shared_new();
+	uint16_t port = 1024;
+
+	(void)state;
+	while (shared_in(&s, "10.96.0.1", port) != s.first)
+		port++;
+	assert_int_equal(shared_out(&s, port), 1);
+	s.w->endpoints[s.first].generation++;
+	world_commit(s.w);
+	assert_int_equal(shared_out(&s, port), 0);
+	shared_in(&s, "10.96.0.2", port);
+	assert_int_equal(shared_out(&s, port), 2);
+	world_free(s.w);
 }
 
 // ---- draining
@@ -480,10 +593,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_choice_is_a_pure_function),
 	        cmocka_unit_test(test_flows_spread_over_endpoints),
+	        cmocka_unit_test(test_services_choose_independently),
 	        cmocka_unit_test(test_flow_stays_when_rows_move),
 	        cmocka_unit_test(test_removed_endpoint_flows_are_selected_anew),
 	        cmocka_unit_test(test_slot_reused_binds_no_old_flow),
 	        cmocka_unit_test(test_slot_of_another_service_binds_no_flow),
+	        cmocka_unit_test(test_shared_endpoint_ignores_flows_of_its_neighbour),
+	        cmocka_unit_test(test_shared_endpoint_ignores_flows_of_its_slot_before),
 	        cmocka_unit_test(test_draining_keeps_flows_and_takes_no_new_ones),
 	        cmocka_unit_test(test_syn_leaves_a_draining_endpoint),
 	        cmocka_unit_test(test_last_draining_endpoint_keeps_its_flows),

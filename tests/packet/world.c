@@ -19,6 +19,7 @@
 enum {
 	LANE = 8192, // readable bytes of a packet's place, in front of the unreadable page
 	CANARY = 0xa5,
+	WATCHED = 4 * SLUICE_HEADROOM, // bytes in front of a packet
 	FLOWS = 1 << 16,
 };
 
@@ -152,7 +153,7 @@ uint32_t world_endpoint(struct world *w, unsigned service, const char *address, 
 void world_endpoint_remove(struct world *w, uint32_t slot)
 {
 	w->endpoints[slot].flags = 0;
-	w->endpoints[slot].generation++;
+	w->endpoints[slot].generation = 0; // as an unused slot's: no flow has that
 }
 
 // Rows round robin over the service's endpoints that take new flows.
@@ -214,7 +215,7 @@ static struct sluice_target_table *make_returns(struct world *w)
 
 static struct sluice_target_table *make_frontends(const struct world *w)
 {
-	struct sluice_target_table *t = sluice_target_table_new(2 * WORLD_FRONTENDS);
+	struct sluice_target_table *t = sluice_target_table_new((size_t)2 * WORLD_FRONTENDS);
 
 	CHECK(t != NULL);
 	for (uint32_t f = 1; f < w->snapshot.frontend_count; f++) {
@@ -435,7 +436,7 @@ static void describe(struct sluice_packet *p, const struct frame *f, uint32_t he
 
 	ASAN_UNPOISON_MEMORY_REGION(lane_end(i) - 8, 8);
 	// As much in front of the headroom as a stray write may reach is enough to watch.
-	memset(data - 4 * SLUICE_HEADROOM, CANARY, 4 * SLUICE_HEADROOM);
+	memset(data - WATCHED, CANARY, WATCHED);
 	memcpy(data, f->bytes, head);
 	if (head % 2) {
 		data[head] = CANARY;
@@ -457,7 +458,7 @@ static void check_memory(const struct sluice_packet *p, uint32_t head, unsigned 
 	ASAN_UNPOISON_MEMORY_REGION(lane_end(i) - 8, 8);
 	CHECK(head % 2 == 0 || data[head] == CANARY);
 
-	for (const uint8_t *at = data - 4 * SLUICE_HEADROOM; at < first; at++)
+	for (const uint8_t *at = data - WATCHED; at < first; at++)
 		CHECK(*at == CANARY);
 	CHECK(p->data >= first);
 	CHECK(p->answer || p->data == data);
