@@ -132,8 +132,10 @@ static int emit_tree(yaml_emitter_t *emitter, json_t *tree)
 		}
 		for (value = NULL; rc == 0 && value == NULL && depth > 0;) {
 			value = next_child(emitter, &levels[depth - 1], &rc);
-			if (rc == 0 && value == NULL)
-				rc = emit_end(emitter, json_is_object(levels[--depth].container));
+			if (rc == 0 && value == NULL) {
+				depth--; // json_is_object is a macro that looks twice
+				rc = emit_end(emitter, json_is_object(levels[depth].container));
+			}
 		}
 		if (rc < 0 || value == NULL)
 			return rc;
