@@ -230,7 +230,7 @@ static int builder_open(struct builder *b, const yaml_event_t *event, json_t *co
 
 static int documents_append(struct sluice_documents *out, json_t *root, unsigned line)
 {
-	json_t **roots = realloc(out->roots, (out->count + 1) * sizeof(*roots));
+	json_t **roots = realloc(out->roots, (out->count + 1) * sizeof(json_t *));
 
 	if (roots == NULL)
 		return -ENOMEM;
