@@ -28,7 +28,7 @@ static void parse(const char *text, struct sluice_config *out)
 static void expect_defaults(const struct sluice_config *c)
 {
 	assert_int_equal(c->port_count, 1);
-	assert_int_equal(c->ports[0].kind, SLUICE_DEVICE_AF_XDP);
+	assert_int_equal(c->ports[0].kind, SLUICE_PORT_AF_XDP);
 	assert_string_equal(c->ports[0].argument, "eth1");
 	assert_int_equal(c->ports[0].queues, 1);
 	assert_int_equal(c->workers.core_count, 0);
@@ -95,7 +95,7 @@ static void everything_can_be_set(void **state)
 	      "spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}\n",
 	      &c);
 	assert_int_equal(c.port_count, 2);
-	assert_int_equal(c.ports[1].kind, SLUICE_DEVICE_VDEV);
+	assert_int_equal(c.ports[1].kind, SLUICE_PORT_VDEV);
 	assert_string_equal(c.ports[1].argument, "net_null0,size=64");
 	assert_int_equal(c.workers.core_count, 2);
 	assert_int_equal(c.workers.cores[1], 3);
