@@ -9,6 +9,7 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -16,13 +17,14 @@
 
 #include "sluice/log.h"
 
-// A connection, from accept to close, also before its first request is complete. evhttp does not
-// tell of either, but it asks for a bufferevent per connection: it gets a filter that filters
-// nothing, whose context is freed with the connection.
+// A connection, from accept to close, also before its first request is complete. evhttp tells of
+// neither, but it asks for a bufferevent per connection. We hold a reference to it and look, with
+// each new connection and once a second, whether evhttp freed it: then its callbacks are gone.
+// (A filter's context would tell at once, but a filter says "written" when its data is in the
+// socket's buffer, and evhttp then closes a connection before the answer is out.)
 struct connection {
 	TAILQ_ENTRY(connection) list; // oldest first
-	struct sluice_http_server *server;
-	struct bufferevent *filter;
+	struct bufferevent *bufferevent;
 	bool busy;    // its request is being answered
 	bool evicted; // shut down, not yet closed
 };
@@ -38,20 +40,36 @@ struct sluice_http_server {
 	struct event_base *base;
 	struct evhttp *http;
 	struct sluice_http_options options;
+	struct event *sweep;
 	size_t connection_count;
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, sluice_http_request) requests;
 };
 
-static void connection_closed(void *context)
+static bool closed(const struct connection *c)
 {
-	struct connection *c = context;
+	bufferevent_event_cb event = NULL;
 
-	if (c->server) {
-		TAILQ_REMOVE(&c->server->connections, c, list);
-		c->server->connection_count--;
+	bufferevent_getcb(c->bufferevent, NULL, NULL, &event, NULL);
+	return !event;
+}
+
+static void sweep(evutil_socket_t fd, short what, void *context)
+{
+	struct sluice_http_server *s = context;
+	struct connection *c, *next;
+
+	(void)fd;
+	(void)what;
+	for (c = TAILQ_FIRST(&s->connections); c; c = next) {
+		next = TAILQ_NEXT(c, list);
+		if (!closed(c))
+			continue;
+		TAILQ_REMOVE(&s->connections, c, list);
+		s->connection_count--;
+		bufferevent_decref(c->bufferevent);
+		free(c);
 	}
-	free(c);
 }
 
 // Shuts the oldest connection down that waits for its client; where all wait for us, the oldest.
@@ -73,42 +91,37 @@ static void evict(struct sluice_http_server *s)
 	if (!victim)
 		return;
 	victim->evicted = true;
-	shutdown(bufferevent_getfd(victim->filter), SHUT_RDWR);
+	shutdown(bufferevent_getfd(victim->bufferevent), SHUT_RDWR);
 }
 
 static struct bufferevent *connection_opened(struct event_base *base, void *context)
 {
 	struct sluice_http_server *s = context;
 	struct connection *c = calloc(1, sizeof(*c));
-	struct bufferevent *socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
-	if (!c || !socket)
-		goto fail;
-	c->filter = bufferevent_filter_new(socket, NULL, NULL, BEV_OPT_CLOSE_ON_FREE,
-	                                   connection_closed, c);
-	if (!c->filter)
-		goto fail;
+	if (c)
+		c->bufferevent = bufferevent_socket_new(base, -1, 0); // evhttp closes the socket
+	if (!c || !c->bufferevent) {
+		free(c);
+		return NULL;
+	}
+	sweep(-1, 0, s);
 	if (s->connection_count >= SLUICE_HTTP_CONNECTIONS_MAX)
 		evict(s);
-	c->server = s;
+	bufferevent_incref(c->bufferevent);
 	TAILQ_INSERT_TAIL(&s->connections, c, list);
 	s->connection_count++;
-	return c->filter;
-fail:
-	if (socket)
-		bufferevent_free(socket);
-	free(c);
-	return NULL;
+	return c->bufferevent;
 }
 
 static void mark_busy(const struct sluice_http_request *r, bool busy)
 {
-	struct bufferevent *filter =
+	const struct bufferevent *bufferevent =
 	        evhttp_connection_get_bufferevent(evhttp_request_get_connection(r->request));
 	struct connection *c;
 
 	TAILQ_FOREACH (c, &r->server->connections, list) {
-		if (c->filter == filter)
+		if (c->bufferevent == bufferevent)
 			c->busy = busy;
 	}
 }
@@ -173,12 +186,14 @@ struct sluice_http_server *sluice_http_server_new(struct event_base *base, int f
 
 	if (!s || !listener)
 		goto fail;
+	signal(SIGPIPE, SIG_IGN); // of clients that left; write says EPIPE
 	s->base = base;
 	s->options = *options;
 	TAILQ_INIT(&s->connections);
 	TAILQ_INIT(&s->requests);
 	s->http = evhttp_new(base);
-	if (!s->http)
+	s->sweep = event_new(base, -1, EV_PERSIST, sweep, s);
+	if (!s->http || !s->sweep || event_add(s->sweep, &(struct timeval){.tv_sec = 1}) < 0)
 		goto fail;
 	// A larger body is answered with our own error up to twice the limit; evhttp stops reading
 	// beyond that and answers with its own page.
@@ -193,6 +208,8 @@ struct sluice_http_server *sluice_http_server_new(struct event_base *base, int f
 		goto fail;
 	return s;
 fail:
+	if (s && s->sweep)
+		event_free(s->sweep);
 	if (s && s->http)
 		evhttp_free(s->http);
 	if (listener)
@@ -206,18 +223,14 @@ fail:
 void sluice_http_server_free(struct sluice_http_server *s)
 {
 	struct sluice_http_request *r;
-	struct connection *c;
 
 	if (!s)
 		return;
+	event_free(s->sweep);
 	evhttp_free(s->http);
+	sweep(-1, 0, s);
 	while ((r = TAILQ_FIRST(&s->requests)))
 		request_free(r);
-	// Filters are freed when the loop runs next, perhaps never: they must not come back here.
-	while ((c = TAILQ_FIRST(&s->connections))) {
-		TAILQ_REMOVE(&s->connections, c, list);
-		c->server = NULL;
-	}
 	free(s);
 }
 

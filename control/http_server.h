@@ -38,7 +38,7 @@ struct sluice_http_server *sluice_http_server_new(struct event_base *base, int f
                                                   const struct sluice_http_options *options);
 void sluice_http_server_free(struct sluice_http_server *server);
 
-// Connections that are open.
+// Connections that are open, or were at the last look (once a second).
 size_t sluice_http_server_connections(const struct sluice_http_server *server);
 
 // Listening sockets, or -1 with *e filled.

@@ -499,7 +499,8 @@ static void test_clients_that_leave_or_stall_harm_nobody(void **unused)
 	}
 	for (size_t i = 0; i < count; i++) {
 		stalled[i] = connect_raw();
-		assert_true(write(stalled[i], half, sizeof(half) - 1) > 0);
+		(void)!send(stalled[i], half, sizeof(half) - 1,
+		            MSG_NOSIGNAL); // some are shut already
 	}
 	usleep(300000);
 	json_t *t = json(call("GET", "/v1/services/a", NULL, NULL), 200);
