@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "model_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/state.h"
+#include "sluice/log.h"
+
+static char directory[64];
+
+static int setup(void **unused)
+{
+	(void)unused;
+	strcpy(directory, "/tmp/sluice-state-XXXXXX");
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static int teardown(void **unused)
+{
+	char command[128];
+
+	(void)unused;
+	snprintf(command, sizeof(command), "rm -r %s", directory);
+	return system(command);
+}
+
+static void open_state(struct sluice_state *s, struct sluice_model *m)
+{
+	struct sluice_error e = {0};
+
+	sluice_model_init(m, NULL);
+	assert_int_equal(sluice_state_open(s, directory, m, &e), 0);
+}
+
+static void test_what_flows_refer_to_survives_a_restart(void **unused)
+{
+	struct sluice_state s;
+	struct sluice_model m;
+	struct sluice_error e;
+	struct sluice_target t = {
+	        .port = htons(8080), .protocol = IPPROTO_TCP, .family = SLUICE_IPV4};
+
+	(void)unused;
+	t.address = sluice_address_from_v4(htonl(0x0a602b72));
+	open_state(&s, &m);
+	assert_true(s.fresh);
+	uint64_t epoch = s.epoch;
+
+	assert_int_equal(fixture_apply(&m, SLUICE_EDIT_FILE, TOMCAT, &e), 1);
+	fixture_endpoints(&m, "tomcat", "{remove: [172.17.0.5:8080], drain: [172.17.0.7:8080]}",
+	                  &e);
+	sluice_model_reclaim(&m, m.generation);
+	struct sluice_model_endpoint before = *fixture_find(&m, "tomcat", 7);
+	int id = sluice_frontends_get(&m.frontends, &t, m.services[0]->id, 0);
+
+	assert_int_equal(sluice_state_save(&s, &m), 0);
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+
+	open_state(&s, &m);
+	assert_false(s.fresh);
+	assert_int_equal(s.epoch, epoch);
+	assert_int_equal(m.generation, 2);
+	struct sluice_model_endpoint *after = fixture_find(&m, "tomcat", 7);
+
+	assert_non_null(after);
+	assert_int_equal(after->slot, before.slot);
+	assert_int_equal(after->generation, before.generation);
+	assert_int_equal(after->since, before.since);
+	assert_int_equal(after->draining_since, before.draining_since);
+	assert_int_equal(after->spec.state, SLUICE_STATE_DRAINING);
+	assert_int_equal(m.slots.freed.count, 1);
+	assert_int_equal(sluice_frontends_get(&m.frontends, &t, m.services[0]->id, 0), id);
+	assert_int_equal(fixture_apply(&m, SLUICE_EDIT_FILE, TOMCAT, &e), 0); // digest kept
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+}
+
+// Cuts the file at every length, and changes bytes: never a crash, never half a state.
+static void test_broken_file_is_kept_aside(void **unused)
+{
+	struct sluice_state s;
+	struct sluice_model m;
+	struct sluice_error e;
+	char path[96], bad[128];
+	char text[8192];
+
+	(void)unused;
+	sluice_log_set_level(0);
+	open_state(&s, &m);
+	fixture_apply(&m, SLUICE_EDIT_APPLY, TOMCAT, &e);
+	assert_int_equal(sluice_state_save(&s, &m), 0);
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+	snprintf(path, sizeof(path), "%s/state.json", directory);
+	snprintf(bad, sizeof(bad), "%s.bad", path);
+	FILE *f = fopen(path, "r");
+	size_t len = fread(text, 1, sizeof(text), f);
+
+	fclose(f);
+	for (size_t cut = 0; cut + 2 < len; cut += 7) {
+		f = fopen(path, "w");
+		fwrite(text, 1, cut, f);
+		fclose(f);
+		open_state(&s, &m);
+		assert_true(s.fresh);
+		assert_int_equal(m.service_count, 0);
+		assert_int_equal(access(bad, F_OK), 0);
+		sluice_state_close(&s);
+		sluice_model_free(&m);
+	}
+	for (size_t i = 0; i < len; i += 5) {
+		f = fopen(path, "w");
+		fwrite(text, 1, i, f);
+		fputc(text[i] == '1' ? '2' : '1', f);
+		fwrite(text + i + 1, 1, len - i - 1, f);
+		fclose(f);
+		open_state(&s, &m); // usable or not, but whole
+		assert_int_equal(m.service_count, s.fresh ? 0 : 1);
+		sluice_state_close(&s);
+		sluice_model_free(&m);
+	}
+}
+
+static void test_directory_belongs_to_one_process(void **unused)
+{
+	struct sluice_state s, other;
+	struct sluice_model m, second;
+	struct sluice_error e = {0};
+	struct stat st;
+	char path[96];
+
+	(void)unused;
+	open_state(&s, &m);
+	sluice_model_init(&second, NULL);
+	assert_int_equal(sluice_state_open(&other, directory, &second, &e), -EBUSY);
+	snprintf(path, sizeof(path), "%s/state.json", directory);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	// What cannot be saved is said, and forgotten when it can be again.
+	snprintf(path, sizeof(path), "%s/state.json.new", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_true(sluice_state_save(&s, &m) < 0);
+	assert_false(s.saved);
+	assert_true(strlen(s.reason) > 0);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(sluice_state_save(&s, &m), 0);
+	assert_true(s.saved);
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+	sluice_model_free(&second);
+}
+
+int main(void)
+{
+#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        ROW(test_what_flows_refer_to_survives_a_restart),
+	        ROW(test_broken_file_is_kept_aside),
+	        ROW(test_directory_belongs_to_one_process),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
