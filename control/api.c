@@ -88,9 +88,8 @@ static bool path_fits(const char *pattern, const char *path, char name[NAME_MAX_
 		size_t wanted = strcspn(pattern, "/"), have = strcspn(path, "/");
 
 		if (wanted == 1 && pattern[0] == '*') {
-			if (name[0])
-				strcat(name, "/");
-			if (!append_decoded(name, path, have))
+			if ((name[0] && !append_decoded(name, "/", 1)) ||
+			    !append_decoded(name, path, have))
 				return false;
 		} else if (wanted != have || memcmp(pattern, path, wanted) != 0) {
 			return false;

@@ -2,6 +2,7 @@
 // The writer of exposition text: families, samples and their escapes.
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/metrics.h"
@@ -95,10 +96,8 @@ static void put_double(struct sluice_strbuf *out, double value)
 		return;
 	}
 	for (int precision = 1; precision <= 17; precision++) {
-		double back;
-
 		snprintf(text, sizeof(text), "%.*g", precision, value);
-		if (sscanf(text, "%lf", &back) == 1 && back == value)
+		if (strtod(text, NULL) == value)
 			break;
 	}
 	sluice_strbuf_puts(out, text);

@@ -682,8 +682,8 @@ static int list_after(struct sluice_planner *w)
 {
 	struct sluice_model_plan *plan = w->plan;
 	size_t i = 0, j = 0, n = 0;
-	struct sluice_model_service **after = calloc(w->m->service_count + plan->count + 1,
-	                                             sizeof(struct sluice_model_service *));
+	struct sluice_model_service **after =
+	        calloc(w->m->service_count + plan->count + 1, sizeof(void *));
 
 	if (!after)
 		return sluice_planner_no_memory(w->e);
@@ -694,7 +694,7 @@ static int list_after(struct sluice_planner *w)
 		            : !p ? -1
 		                 : sluice_service_spec_compare(&s->spec, planned_spec(p));
 
-		if (order < 0 || p->change != SLUICE_DELETED)
+		if (order < 0 || (p && p->change != SLUICE_DELETED))
 			after[n++] = order <= 0 ? s : p->draft;
 		i += order <= 0;
 		j += order >= 0;
@@ -745,8 +745,7 @@ static int reserve(struct sluice_planner *w, size_t added, size_t removed)
 		r = grow(&retired, &m->retired_capacity, m->retired_count + removed,
 		         sizeof(*m->retired));
 	if (!r)
-		r = grow(&gone, &m->gone_capacity, m->gone_count + w->plan->count,
-		         sizeof(struct sluice_model_service *));
+		r = grow(&gone, &m->gone_capacity, m->gone_count + w->plan->count, sizeof(void *));
 	m->retired = retired;
 	m->gone = gone;
 	return r < 0 ? sluice_planner_no_memory(w->e) : 0;

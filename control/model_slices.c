@@ -47,7 +47,7 @@ int sluice_model_slices_copy(struct sluice_model_slices *to, const struct sluice
 	size_t capacity = from->count + 16;
 
 	*to = (struct sluice_model_slices){0};
-	to->items = calloc(capacity, sizeof(*to->items));
+	to->items = calloc(capacity, sizeof(void *));
 	if (!to->items)
 		return -ENOMEM;
 	to->capacity = capacity;
@@ -105,14 +105,14 @@ static int slices_insert(struct sluice_model_slices *set, size_t at, struct slui
 {
 	if (set->count == set->capacity) {
 		size_t capacity = set->capacity ? set->capacity * 2 : 16;
-		struct sluice_model_slice **items = realloc(set->items, capacity * sizeof(*items));
+		struct sluice_model_slice **items = realloc(set->items, capacity * sizeof(void *));
 
 		if (!items)
 			return -ENOMEM;
 		set->items = items;
 		set->capacity = capacity;
 	}
-	memmove(&set->items[at + 1], &set->items[at], (set->count - at) * sizeof(*set->items));
+	memmove(&set->items[at + 1], &set->items[at], (set->count - at) * sizeof(void *));
 	set->items[at] = s;
 	set->count++;
 	return 0;
@@ -149,14 +149,14 @@ void sluice_model_slices_remove(struct sluice_model_slices *set, size_t i)
 {
 	slice_release(set->items[i]);
 	set->count--;
-	memmove(&set->items[i], &set->items[i + 1], (set->count - i) * sizeof(*set->items));
+	memmove(&set->items[i], &set->items[i + 1], (set->count - i) * sizeof(void *));
 }
 
 int sluice_model_slices_merge(const struct sluice_model_slices *set,
                               const struct sluice_model_service *service, bool *any,
                               struct sluice_endpoint_spec **out, size_t *count)
 {
-	const struct sluice_slice **mine = calloc(set->count + 1, sizeof(struct sluice_slice *));
+	const struct sluice_slice **mine = calloc(set->count + 1, sizeof(void *));
 	size_t n = 0;
 	bool found;
 

@@ -167,7 +167,7 @@ static int read_services(struct reader *r, const json_t *v, const uint16_t *gene
 
 	if (!json_is_array(v) || n >= SLUICE_SERVICES_MAX)
 		return bad(r, "services");
-	r->m->services = calloc(n + 1, sizeof(struct sluice_model_service *));
+	r->m->services = calloc(n + 1, sizeof(void *));
 	if (!r->m->services)
 		return bad(r, "out of memory");
 	for (size_t i = 0; i < n; i++) {
