@@ -6,7 +6,8 @@
 #include "control/address.h"
 #include "control/model_internal.h"
 
-// A place that only one service can have.
+// A place that only one service can have. A node port is one in each family: IPv4 and IPv6 have
+// host addresses of their own.
 struct claim {
 	struct sluice_target target; // node port: address zero
 	const struct sluice_service_spec *by;
@@ -26,7 +27,9 @@ static size_t claim_add(struct claim *claims, size_t n, const struct sluice_serv
 	};
 	if (s->node_port)
 		claims[n++] = (struct claim){
-		        .target = {.port = s->node_port, .protocol = s->protocol},
+		        .target = {.port = s->node_port,
+		                   .protocol = s->protocol,
+		                   .family = (uint8_t)sluice_address_family(&s->address)},
 		        .by = s,
 		};
 	return n;

@@ -126,14 +126,19 @@ static int plan_delete(struct sluice_planner *w, struct sluice_model_service *li
 
 // --- endpoints
 
+static int keep_endpoints(struct sluice_planner *w, const struct sluice_planned *p);
+
 // Gives the draft these endpoints (sorted): those that the live service has keep their slots.
 static int draft_set_endpoints(struct sluice_planner *w, const struct sluice_planned *p,
                                const struct sluice_endpoint_spec *specs, size_t n)
 {
 	struct sluice_model_service *d = p->draft;
-	struct sluice_model_endpoint *endpoints = n ? calloc(n, sizeof(*endpoints)) : NULL;
+	struct sluice_model_endpoint *endpoints;
 	time_t now = time(NULL);
 
+	if (n == 0 && d->spec.on_empty == SLUICE_ON_EMPTY_KEEP_LAST)
+		return keep_endpoints(w, p);
+	endpoints = n ? calloc(n, sizeof(*endpoints)) : NULL;
 	if (n && !endpoints)
 		return sluice_planner_no_memory(w->e);
 	for (size_t i = 0; i < n; i++) {
@@ -250,7 +255,7 @@ static struct sluice_planned *plan_document(struct sluice_planner *w, const stru
 	return p;
 }
 
-// Endpoints that stay when a document says nothing of them.
+// Endpoints that stay when a document says nothing of them, or none with onEmpty: keepLast.
 static int keep_endpoints(struct sluice_planner *w, const struct sluice_planned *p)
 {
 	const struct sluice_model_service *live = p->live;

@@ -30,14 +30,29 @@ SLUICE_INLINE void classify_fragment(const struct sluice_snapshot *s, struct slu
 		p->verdict = SLUICE_VERDICT_PASS;
 }
 
+// How well an entry explains a return packet; 0: not at all. A client may use one port for several
+// frontends in turn: the flow it has not closed is meant, and of those the one seen last.
+SLUICE_INLINE uint32_t match_return(const struct sluice_pipeline *ctx,
+                                    const struct sluice_return_candidate *c, uint64_t packed)
+{
+	struct sluice_flow_value v = sluice_flow_unpack(packed);
+	uint32_t age = (ctx->now - v.seen) & SLUICE_FLOW_SEEN_MASK;
+
+	if (v.slot != c->slot || v.generation != ctx->snapshot->endpoints[v.slot].generation)
+		return 0;
+	return (v.state == SLUICE_FLOW_CLOSING ? 0 : SLUICE_FLOW_SEEN_MASK + 1) +
+	       SLUICE_FLOW_SEEN_MASK - age + 1;
+}
+
 // Which frontend a return packet answers for. One candidate: that one. Several: the one under
 // which the flow table knows the client with this endpoint.
 SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_packet *p,
                                const struct sluice_return *r, enum sluice_family family)
 {
-	const struct sluice_snapshot *s = ctx->snapshot;
-	const struct sluice_return_candidate *c = &s->return_candidates[r->first];
+	const struct sluice_return_candidate *c = &ctx->snapshot->return_candidates[r->first];
+	const struct sluice_return_candidate *found = NULL;
 	struct sluice_target_view client;
+	uint32_t best = 0;
 
 	if (r->count == 1) {
 		p->frontend = c->frontend;
@@ -49,17 +64,18 @@ SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 		uint64_t key = sluice_flow_key(ctx->flows, client, c[i].frontend, family);
 		struct sluice_flow_ref ref =
 		        sluice_flow_find(ctx->flows, key, sluice_flow_hash(ctx->flows, key));
-		if (!ref.entry)
-			continue;
-		struct sluice_flow_value v = sluice_flow_unpack(ref.value);
+		uint32_t match = ref.entry ? match_return(ctx, &c[i], ref.value) : 0;
 
-		if (v.slot == c[i].slot && v.generation == s->endpoints[v.slot].generation) {
-			p->frontend = c[i].frontend;
-			p->slot = c[i].slot;
-			return true;
+		if (match > best) {
+			best = match;
+			found = &c[i];
 		}
 	}
-	return false;
+	if (!found)
+		return false;
+	p->frontend = found->frontend;
+	p->slot = found->slot;
+	return true;
 }
 
 SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,

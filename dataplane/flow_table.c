@@ -9,7 +9,7 @@ static const char magic[8] = {'s', 'l', 'u', 'i', 'c', 'e', 'f', 't'};
 enum {
 	LAYOUT = 1,         // of header, entry and value, and how a key finds its buckets
 	TRIES = 8,          // of an insert against other workers before it gives up
-	ROOMY = 1,          // usable places that make the primary bucket good enough
+	ROOMY = 2,          // usable places that make the primary bucket good enough
 	DEAD = 3 * 86400,   // seconds after which a walk frees an entry
 	ROUNDING = 1 << 30, // the largest page a table's memory is rounded up to
 };

@@ -4,8 +4,8 @@
 // new one goes where the consistent hash says, and is remembered on probation.
 //
 // An entry binds only while it means what it meant: its slot is still the same endpoint's (same
-// generation), of the same service, and its time is not up. A SYN also starts afresh where the
-// endpoint is draining: the client has closed and now begins a new connection.
+// generation), of the same service, and its time is not up. A SYN starts afresh where the client
+// had closed (it uses the port again) and where the endpoint is draining.
 
 #include "dataplane/pipeline.h"
 
@@ -26,7 +26,7 @@ static inline unsigned next_state(unsigned state, const struct sluice_packet *p)
 	if (!(p->tcp_flags & (SLUICE_TCP_SYN | SLUICE_TCP_FIN | SLUICE_TCP_RST)))
 		return state == SLUICE_FLOW_CLOSING ? state : SLUICE_FLOW_ESTABLISHED;
 	if (is_syn(p))
-		return state == SLUICE_FLOW_CLOSING ? SLUICE_FLOW_PROBATION : state;
+		return state;
 	if (p->tcp_flags & (SLUICE_TCP_FIN | SLUICE_TCP_RST))
 		return state == SLUICE_FLOW_PROBATION ? state : SLUICE_FLOW_CLOSING;
 	return SLUICE_FLOW_ESTABLISHED;
@@ -42,7 +42,7 @@ static inline bool is_binding(const struct sluice_pipeline *ctx, const struct sl
 	if (v.slot >= s->endpoint_count || e->generation != v.generation ||
 	    e->service != s->frontends[p->frontend].service)
 		return false;
-	if ((e->flags & SLUICE_ENDPOINT_DRAINING) && is_syn(p))
+	if (((e->flags & SLUICE_ENDPOINT_DRAINING) || v.state == SLUICE_FLOW_CLOSING) && is_syn(p))
 		return false;
 	return !sluice_flow_expired(ctx->flows, packed, ctx->now);
 }
