@@ -48,29 +48,41 @@ static int interface_mtu(const char *name)
 	return r < 0 ? r : request.ifr_mtu;
 }
 
-// Queues that the interface spreads what it receives over.
-static unsigned interface_channels(const char *name)
+// Queues that the interface spreads what it receives over, and how many of them DPDK's driver can
+// serve: it counts combined channels only, and takes an interface without any for one queue.
+static unsigned interface_channels(const char *name, unsigned *served)
 {
 	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
 	struct ifreq request = {.ifr_data = (void *)&channels};
 	unsigned n;
 
+	*served = 1;
 	if (interface_ask(name, SIOCETHTOOL, &request) < 0)
 		return 1;
+	if (channels.combined_count > 0)
+		*served = channels.combined_count;
 	n = channels.combined_count + channels.rx_count;
 	return n > 0 ? n : 1;
 }
 
+// A channel without a socket would lose its share of the traffic.
 static int channels_check(const char *name, unsigned queues)
 {
-	unsigned channels = interface_channels(name);
+	unsigned served;
+	unsigned channels = interface_channels(name, &served);
 
-	if (channels == queues)
+	if (channels == queues && queues <= served)
 		return 0;
-	// A channel without a socket would lose its share of the traffic.
-	log_error("af_xdp:%s: %u queues configured, but the interface receives on %u: set `queues: "
-	          "%u`, or `ethtool -L %s combined %u` (rx instead of combined on some)",
-	          name, queues, channels, channels, name, queues);
+	if (channels <= served)
+		log_error("af_xdp:%s: %u queues configured, but the interface receives on %u: set "
+		          "`queues: %u`, or `ethtool -L %s combined %u`",
+		          name, queues, channels, channels, name, queues);
+	else
+		log_error(
+		        "af_xdp:%s: the interface receives on %u channels, and DPDK's driver can "
+		        "serve %u of them (it knows combined channels only, which a veth has none "
+		        "of): `ethtool -L %s rx %u`, and `queues: %u`",
+		        name, channels, served, name, served, served);
 	return -EINVAL;
 }
 

@@ -99,7 +99,7 @@ static void refusals_say_what_to_do(void **state)
 	         "mq1; ethtool -L mq0 rx 4; ip link set mq0 up",
 	         {SLUICE_PORT_AF_XDP, "mq0", 1},
 	         -EINVAL,
-	         "ethtool -L mq0 combined 1"},
+	         "ethtool -L mq0 rx 1"},
 	        {":", {SLUICE_PORT_VDEV, ",x=1", 1}, -EINVAL, "NAME,ARGS"},
 	};
 

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Two workers on two queues each of two ports share one flow table: any of them takes any packet,
+// a flow stays where it is, and every packet is counted once. The ports are DPDK's ring devices:
+// what the test puts into a queue's ring is received, and what is sent comes back on the same
+// port, where it is nobody's and dropped.
+
+#include <errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "dataplane/eal.h"
+#include "dataplane/port.h"
+#include "dataplane/worker.h"
+#include "world.h"
+
+enum {
+	WORKERS = 2,
+	FLOWS = 1000,
+	ROUNDS = 20, // packets of each flow
+	ENDPOINTS = 4,
+	WAIT_MS = 20000,
+};
+
+struct fixture {
+	struct sluice_port ports[2];
+	struct rte_mempool *pool;
+	struct sluice_eal eal;
+	struct world *world;
+	struct sluice_dataplane *dataplane;
+	struct rte_ring *in[WORKERS];
+	uint16_t frontend;
+};
+
+static void open_port(struct fixture *f, unsigned i, const char *device)
+{
+	struct sluice_port_config config = {SLUICE_PORT_VDEV, device, WORKERS};
+
+	assert_int_equal(sluice_port_open(&f->ports[i], i, &config, f->pool, WORKERS, true), 0);
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+	static const unsigned cores[WORKERS] = {0, 1};
+	struct sluice_eal_memory memory = {.queues = 4, .workers = WORKERS, .frame = 1518};
+	struct sluice_eal_config config = {
+	        .worker_cores = cores,
+	        .worker_core_count = WORKERS,
+	        .hugepages = SLUICE_HUGEPAGES_OFF,
+	        .memory = sluice_eal_memory_estimate(&memory),
+	        .log_level = SLUICE_LOG_ERROR,
+	};
+
+	if (sluice_eal_start(&config, &f.eal) != 0)
+		return -1;
+	f.pool = sluice_port_pool_new(sluice_eal_buffers(4, WORKERS), memory.frame);
+	if (!f.pool)
+		return -1;
+	open_port(&f, 0, "net_ring0");
+	open_port(&f, 1, "net_ring1");
+	for (unsigned i = 0; i < WORKERS; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "ETH_RXTX%u_net_ring0", i);
+		f.in[i] = rte_ring_lookup(name);
+		if (!f.in[i])
+			return -1;
+	}
+	*state = &f;
+	return 0;
+}
+
+static void make_world(struct fixture *f)
+{
+	unsigned service;
+	char address[32];
+
+	f->world = world_new_empty();
+	service = world_service(f->world, SLUICE_ON_EMPTY_DROP);
+	f->frontend = world_frontend(f->world, service, "10.96.0.1", 80, TCP);
+	for (unsigned i = 0; i < ENDPOINTS; i++) {
+		snprintf(address, sizeof(address), "172.17.0.%u", i + 5);
+		world_endpoint(f->world, service, address, 8080, TCP);
+	}
+	world_commit(f->world);
+}
+
+static struct rte_mbuf *packet_of(const struct fixture *f, unsigned flow, uint8_t flags)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(f->pool);
+	struct frame frame;
+	char source[32];
+	struct frame_fields fields = {
+	        .mac_to = HOST_0,
+	        .mac_from = GATEWAY,
+	        .source = source,
+	        .source_port = (uint16_t)(1024 + flow),
+	        .destination = "10.96.0.1",
+	        .destination_port = 80,
+	        .protocol = TCP,
+	        .flags = flags,
+	};
+
+	assert_non_null(m);
+	snprintf(source, sizeof(source), "198.51.100.%u", flow % 250 + 1);
+	frame_build(&frame, &fields);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)frame.length), frame.bytes, frame.length);
+	return m;
+}
+
+static uint64_t received(const struct fixture *f, unsigned port)
+{
+	uint64_t n = 0;
+
+	for (unsigned w = 0; w < WORKERS; w++)
+		n += sluice_counter_read(
+		        &sluice_dataplane_counters(f->dataplane, w)->ports[port].rx_packets);
+	return n;
+}
+
+// Until both ports have received as many: what goes in at one comes back at the other.
+static void wait_received(const struct fixture *f, uint64_t packets)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (unsigned ms = 0; ms < WAIT_MS; ms++) {
+		if (received(f, 0) == packets && received(f, 1) == packets)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	fail_msg("%lu in and %lu back, of %lu", received(f, 0), received(f, 1), packets);
+}
+
+// One packet of each flow, each time by the other worker.
+static void send_round(const struct fixture *f, unsigned round)
+{
+	for (unsigned flow = 0; flow < FLOWS; flow++)
+		assert_int_equal(rte_ring_enqueue(f->in[(flow + round) % WORKERS],
+		                                  packet_of(f, flow, round == 0 ? SYN : ACK)),
+		                 0);
+	wait_received(f, (uint64_t)FLOWS * (round + 1));
+}
+
+static uint64_t packets_in(const struct fixture *f, uint32_t slot)
+{
+	uint64_t n = 0;
+
+	for (unsigned w = 0; w < WORKERS; w++)
+		n += sluice_counter_read(
+		        &sluice_dataplane_endpoint_counters(f->dataplane, w)[slot].in_packets);
+	return n;
+}
+
+static void count_by_slot(void *context, uint64_t key, struct sluice_flow_value v)
+{
+	unsigned *flows = context;
+
+	(void)key;
+	flows[v.slot]++;
+}
+
+static void assert_conserved(const struct fixture *f)
+{
+	uint64_t in = 0, out = 0;
+
+	for (unsigned w = 0; w < WORKERS; w++) {
+		const struct sluice_worker_counters *c = sluice_dataplane_counters(f->dataplane, w);
+
+		for (unsigned p = 0; p < 2; p++) {
+			in += sluice_counter_read(&c->ports[p].rx_packets);
+			out += sluice_counter_read(&c->ports[p].tx_packets);
+			out += sluice_counter_read(&c->ports[p].passed);
+		}
+		for (unsigned d = 0; d < SLUICE_DROP_COUNT; d++)
+			out += sluice_counter_read(&c->drops[d]);
+		assert_true(sluice_counter_read(&c->packets) > 0); // nobody was idle
+	}
+	assert_int_equal(in, out);
+}
+
+static void two_workers_share_flows_and_lose_no_packet(void **state)
+{
+	struct fixture *f = *state;
+	struct sluice_dataplane_config config = {
+	        .ports = f->ports,
+	        .port_count = 2,
+	        .lcores = f->eal.worker_lcores,
+	        .worker_count = f->eal.worker_count,
+	};
+	unsigned flows[WORLD_ENDPOINTS] = {0};
+	struct sluice_snapshot other;
+	const struct sluice_snapshot *now;
+	struct timespec boot;
+
+	make_world(f);
+	config.flows = &f->world->flows;
+	f->dataplane = sluice_dataplane_new(&config);
+	assert_non_null(f->dataplane);
+	assert_null(sluice_dataplane_publish(f->dataplane, &f->world->snapshot));
+	assert_int_equal(sluice_dataplane_start(f->dataplane), 0);
+	now = &f->world->snapshot;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		send_round(f, round);
+		// A publication while the workers run gives back the snapshot before.
+		other = f->world->snapshot;
+		assert_ptr_equal(sluice_dataplane_publish(f->dataplane, &other), now);
+		assert_ptr_equal(sluice_dataplane_publish(f->dataplane, &f->world->snapshot),
+		                 &other);
+	}
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	sluice_flow_table_walk(&f->world->flows, (uint32_t)boot.tv_sec, count_by_slot, flows);
+	for (unsigned i = 0; i < WORLD_ENDPOINTS; i++)
+		assert_int_equal(packets_in(f, i), (uint64_t)flows[i] * ROUNDS);
+	assert_conserved(f);
+	sluice_dataplane_free(f->dataplane);
+	world_free(f->world);
+}
+
+static void more_workers_than_queues_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	unsigned lcores[3] = {1, 2, 3};
+	struct sluice_dataplane_config config = {
+	        .ports = f->ports,
+	        .port_count = 2,
+	        .lcores = lcores,
+	        .worker_count = 3,
+	};
+
+	assert_null(sluice_dataplane_new(&config));
+	assert_int_equal(errno, EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(two_workers_share_flows_and_lose_no_packet),
+	        cmocka_unit_test(more_workers_than_queues_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
