@@ -104,12 +104,13 @@ begin() {
 	need_root
 	if [ "${2-}" = fixed ]; then
 		RUN=sluice-$1
-		WORK=/tmp/$RUN
-		mkdir -m 700 "$WORK"
 	else
 		RUN=${RUN_PREFIX:-sluice}-$1-$$
-		WORK=$(mktemp -d "/tmp/$RUN.XXXX")
 	fi
+	WORK=/tmp/$RUN         # files, kept when it fails
+	RUNTIME=/dev/shm/$RUN  # as /run: the socket, and the flow table, which wants a tmpfs
+	SOCKET=$RUNTIME/sluice.sock
+	mkdir -m 700 "$WORK" "$RUNTIME"
 	set -E
 	trap 'FAILED_AT="${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
 	trap unwind EXIT
@@ -120,22 +121,25 @@ begin() {
 undo() { UNDO+=("$(printf '%q ' "$@")"); }
 
 unwind() {
-	local status=$? i
+	local status=$? failed=1 i
 
+	case $status in 0 | 77) failed= ;; esac # 77: it cannot run here
 	trap - EXIT ERR
 	trap '' INT TERM
 	set +e
-	[ "$status" -eq 0 ] || on_failure "$status"
-	if [ "$status" -ne 0 ] && [ -n "${KEEP-}" ]; then
+	[ -z "$failed" ] || on_failure "$status"
+	if [ -n "$failed" ] && [ -n "${KEEP-}" ]; then
 		warn "all of it left standing: ip netns | grep $RUN"
 		exit "$status"
 	fi
 	for ((i = ${#UNDO[@]} - 1; i >= 0; i--)); do
 		eval "${UNDO[i]}"
 	done
-	if [ "$status" -eq 0 ]; then
+	rm -rf "$RUNTIME"
+	if [ -z "$failed" ]; then
 		rm -rf "$WORK"
 	else
+		rm -rf "$WORK/www"
 		warn "artefacts: $WORK"
 	fi
 	exit "$status"
@@ -337,13 +341,13 @@ kill_sluiced() {
 reload_sluiced() { kill -s HUP "${PIDS[sluiced]}"; }
 
 # ctl ARGUMENT...: sluicectl to this test's daemon.
-ctl() { "${SLUICECTL:=$(program sluicectl)}" -s "$WORK/sluice.sock" "$@"; }
+ctl() { "${SLUICECTL:=$(program sluicectl)}" -s "$SOCKET" "$@"; }
 
 # api METHOD PATH [BODY [CONTENT TYPE]]: the answer's body; its status in $WORK/api.status; fails
 # unless that is 2xx.
 api() {
 	local method=$1 path=$2 body=${3-} type=${4:-application/json} status
-	local arguments=(-sS --max-time 20 --unix-socket "$WORK/sluice.sock" -X "$method"
+	local arguments=(-sS --max-time 20 --unix-socket "$SOCKET" -X "$method"
 		-o "$WORK/api.body" -w '%{http_code}')
 
 	[ -z "$body" ] || arguments+=(-H "Content-Type: $type" --data-binary "$body")

@@ -42,7 +42,7 @@ start_with "$(service many "$VIP" 8080 TCP 172.18.0.5:8080)"
 wait_up many 1
 for ((i = 0; i < PUSHES; i++)); do
 	list "$i" >"$WORK/list.json"
-	curl -sS --fail-with-body --max-time 20 --unix-socket "$WORK/sluice.sock" -X PUT \
+	curl -sS --fail-with-body --max-time 20 --unix-socket "$SOCKET" -X PUT \
 		-H 'Content-Type: application/json' --data-binary "@$WORK/list.json" \
 		-o "$WORK/answer.json" -w '%{time_total}\n' \
 		http://sluice/v1/services/many/endpoints >>"$WORK/seconds" ||

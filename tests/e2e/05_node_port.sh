@@ -4,19 +4,21 @@
 # nodePort: the same service on each of the host's own addresses, which go on being the host's.
 #
 #   client 10.1.0.2 ------ 10.1.0.1 lb 172.17.0.1 ------ fabric ------ backends :8080
-#                          VIP :8080, and 10.1.0.1:30854, 172.17.0.1:30854, [fd00:1::1]:30854
+#                          VIP :8080, and 10.1.0.1:30854, 172.17.0.1:30854, [fd00:1::1]:30856
 
 set -euo pipefail
 . "$(dirname "$0")/topology.sh"
 
 begin node-port
 two_arm
-route client 172.17.0.1 via 10.1.0.1
+asks_from 10.1.0.3 10.1.0.1
+asks_from 10.1.0.4 172.17.0.1
+asks_from 10.1.0.5 10.1.0.77
 serve_http 5 7
 serve_udp 5
 start_with "$(
 	EXTRA="nodePort: 30854" service web "$VIP" 8080 TCP 172.17.0.{5,7}:8080
-	EXTRA="nodePort: 30854" service web6 "$VIP6" 8080 TCP '[fd00:17::5]:8080'
+	EXTRA="nodePort: 30856" service web6 "$VIP6" 8080 TCP '[fd00:17::5]:8080'
 	EXTRA="nodePort: 30853" service dns "$VIP" 53 UDP 172.17.0.5:5353
 )"
 wait_up web 2
@@ -37,7 +39,7 @@ assert_no_errors
 client_ports 30000 39999
 load 1 16 close http://10.96.43.114:8080/
 assert_no_errors
-expect "over IPv6" "$(get "http://[fd00:1::1]:30854/")" fd00:17::5
+expect "over IPv6" "$(get "http://[fd00:1::1]:30856/")" fd00:17::5
 expect "UDP" "$(ask_udp 10.1.0.1 30853 10)" "10 172.17.0.5"
 expect "resets" "$(resets)" 0
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Services without endpoints: refuse answers at once, drop is silent, keepLast goes on with the
-# last ones; and when endpoints come, each works.
+# Services without an endpoint that takes new connections: refuse answers at once, drop is silent,
+# keepLast goes on with what there is; and when endpoints come, each works.
 #
 #   client ------ lb ------ fabric ------ backends
 #                 VIP :8080 refuse, :8081 drop, :8082 keepLast, :53/udp refuse
@@ -39,8 +39,8 @@ expect "drop" "$(knock "$VIP:8081")" 28
 [ "$(metrics sluice_dropped_packets_total reason=no_endpoint)" -gt 0 ] ||
 	fail "the drops have no name"
 expect "keepLast" "$(knock "$VIP:8082")" 0
-api PUT /v1/services/keep/endpoints '{"endpoints": []}' >/dev/null
-expect "keepLast, emptied" "$(knock "$VIP:8082")" 0
+ctl drain endpoint keep 172.17.0.5:8080 >/dev/null
+expect "keepLast, the last one drained" "$(knock "$VIP:8082")" 0
 
 for name in refuse drop; do
 	api PUT "/v1/services/$name/endpoints" '{"endpoints": ["172.17.0.5:8080"]}' >/dev/null

@@ -25,12 +25,12 @@ ctl remove endpoint dns 172.17.0.5:5353
 sleep 1
 stop keep
 
-grep '^flow' "$WORK/keep.log" >"$WORK/flows"
-expect "flows" "$(wc -l <"$WORK/flows")" 60
-[ "$(grep -c '^flow 172.17.0.5' "$WORK/flows")" -gt 5 ] || fail "hardly a flow on .5"
+grep '^flow' "$WORK/keep.log" >"$WORK/kept"
+expect "flows" "$(wc -l <"$WORK/kept")" 60
+[ "$(grep -c '^flow 172.17.0.5' "$WORK/kept")" -gt 5 ] || fail "hardly a flow on .5"
 expect "flows of .5 that did not move once" \
-	"$(grep '^flow 172.17.0.5' "$WORK/flows" | grep -cvE '^flow 172.17.0.5 172.17.0.[789]$' ||
+	"$(grep '^flow 172.17.0.5' "$WORK/kept" | grep -cvE '^flow 172.17.0.5 172.17.0.[789]$' ||
 		true)" 0
-expect "others that moved" "$(grep -v '^flow 172.17.0.5' "$WORK/flows" |
+expect "others that moved" "$(grep -v '^flow 172.17.0.5' "$WORK/kept" |
 	grep -cvE '^flow 172.17.0.[78]$' || true)" 0
 finish

@@ -29,27 +29,27 @@ spawn listener lb socat TCP-LISTEN:8080,reuseaddr,fork EXEC:cat
 config "$(service web "$VIP" 8080 TCP 172.17.0.5:8080)"
 
 # A socket file that nobody listens on, as a killed process leaves it.
-"$PYTHON" -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$WORK/sluice.sock"
+"$PYTHON" -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$SOCKET"
 start_sluiced
 wait_up web 1
 wait_for 5 announced || fail "the virtual IP is not announced"
 expect "with a listener on the same port" "$(get)" 172.17.0.5
-expect "mode of the socket" "$(stat -c %a "$WORK/sluice.sock")" 660
+expect "mode of the socket" "$(stat -c %a "$SOCKET")" 660
 
 # A second one with the same socket, or the same interfaces: refused, the first goes on.
 first=${PIDS[sluiced]}
 cp "$WORK/sluiced.log" "$WORK/first.log"
 cp "$WORK/sluice.yaml" "$WORK/other.yaml"
 refuses "the same socket" 'sluice.sock|in use|running'
-sed -i "s#$WORK/sluice.sock#$WORK/other.sock#; s#$WORK/state#$WORK/state2#; s#:$METRICS_PORT#:9691#" \
+sed -i "s#$SOCKET#$RUNTIME/other.sock#; s#$WORK/state#$WORK/state2#; s#:$METRICS_PORT#:9691#" \
 	"$WORK/other.yaml"
 refuses "the same interfaces" 'eth0'
-[ ! -e "$WORK/other.sock" ] || fail "a refused start leaves its socket"
+[ ! -e "$RUNTIME/other.sock" ] || fail "a refused start leaves its socket"
 expect "the first one" "$(get)" 172.17.0.5
 PIDS[sluiced]=$first
 stop_sluiced
 announced && fail "the virtual IP is still announced"
-[ ! -e "$WORK/sluice.sock" ] || fail "the socket is still there"
+[ ! -e "$SOCKET" ] || fail "the socket is still there"
 
 # The metrics port is somebody else's.
 spawn occupant lb socat "TCP-LISTEN:$METRICS_PORT,bind=127.0.0.1" EXEC:cat

@@ -75,6 +75,7 @@ the_slice() {
 
 begin kubernetes
 two_arm
+asks_from 10.1.0.3 10.1.0.1
 serve_http "${BACKENDS[@]}"
 config
 start_sluiced

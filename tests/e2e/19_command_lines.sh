@@ -38,8 +38,8 @@ exits 2 'sluice.yaml:[0-9]+: services\[0\]\.colour' "$sluiced" -c "$WORK/sluice.
 LB_PORTS=(nowhere)
 config
 exits 1 'nowhere' "$sluiced" -c "$WORK/sluice.yaml"
-[ ! -e "$WORK/sluice.sock" ] || fail "a failed start leaves its socket"
+[ ! -e "$SOCKET" ] || fail "a failed start leaves its socket"
 
 exits 0 '^sluicectl 0\.' "$sluicectl" --version
 exits 2 'frobnicate' "$sluicectl" frobnicate
-exits 3 "$WORK/sluice.sock" "$sluicectl" -s "$WORK/sluice.sock" status
+exits 3 "$SOCKET" "$sluicectl" -s "$SOCKET" status

@@ -99,6 +99,14 @@ forwards() {
 
 # --- what the client sees -------------------------------------------------------------------
 
+# asks_from ADDRESS DESTINATION: the client has a second address and asks DESTINATION from there.
+# Two frontends of one endpoint see the same client port as the same connection, as forwarding by
+# nat leaves the source alone: tests that open thousands of connections to both ask from two.
+asks_from() {
+	address client eth0 "$1/24"
+	ip -n "$(netns client)" route replace "$2" via 10.1.0.1 src "$1"
+}
+
 # Counts the resets that reach the client.
 count_resets() {
 	on client nft -f - <<-'RULES'
@@ -123,7 +131,7 @@ load() {
 	local connection=keep-alive
 
 	[ "${3:-keepalive}" = keepalive ] || connection=close
-	on client wrk -d "$1s" -c "$2" -t 1 --timeout 5s -H "Connection: $connection" \
+	on client timeout $(($1 + 15)) wrk -d "$1s" -c "$2" -t 1 --timeout 5s -H "Connection: $connection" \
 		-s "$ROOT/tests/e2e/load.lua" "${4:-http://$VIP:8080/}" >"$WORK/wrk.txt" 2>&1 ||
 		fail "wrk: $(tail -n 3 "$WORK/wrk.txt")"
 	grep '^{' "$WORK/wrk.txt" >"$WORK/load.json" || fail "wrk: $(cat "$WORK/wrk.txt")"
@@ -262,7 +270,7 @@ config() {
 		say "memory: {hugepages: auto}"
 		say "flows: {capacity: 65536}"
 		say "announce: ${ANNOUNCE:-lo}"
-		say "control: {socket: $WORK/sluice.sock, group: root}"
+		say "control: {socket: $SOCKET, group: root}"
 		say "metrics: {listen: '127.0.0.1:$METRICS_PORT'}"
 		say "state: {directory: $WORK/state}"
 		say "services:${1:+}"
