@@ -447,7 +447,7 @@ static int connect_raw(void)
 	struct timeval timeout = {.tv_sec = 10};
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	strcpy(a.sun_path, d.socket);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", d.socket);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;
 }

@@ -336,7 +336,7 @@ static void kernel_says(const char *to, char *gateway, size_t size)
 	FILE *output;
 
 	snprintf(command, sizeof(command), "ip route get %s 2>&1", to);
-	output = popen(command, "r"); // NOLINT(cert-env33-c): ip, as people call it
+	output = popen(command, "r"); // as people call it
 	assert_non_null(output);
 	assert_non_null(fgets(line, sizeof(line), output));
 	pclose(output);
