@@ -127,20 +127,19 @@ static int populate(int fd, void *memory, size_t size)
 
 static int map_file(struct mapping *m, int fd, size_t size)
 {
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	int err;
 
-	m->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (m->memory == MAP_FAILED) {
-		m->memory = NULL;
+	if (memory == MAP_FAILED)
 		return errno == ENOMEM ? -ENOSPC : -errno;
-	}
-	m->size = size;
-	err = populate(fd, m->memory, size);
+	err = populate(fd, memory, size);
 	if (err) {
-		munmap(m->memory, size);
-		m->memory = NULL;
+		munmap(memory, size);
+		return err;
 	}
-	return err;
+	m->memory = memory;
+	m->size = size;
+	return 0;
 }
 
 static void unmap(struct mapping *m)
@@ -228,7 +227,7 @@ static int make_new(struct mapping *m, const char *path, const char *boot,
 	if (!err)
 		err = map_file(m, fd, size);
 	close(fd);
-	if (!err) {
+	if (m->memory) {
 		struct sluice_flow_header *h = m->memory;
 
 		memcpy(h->boot, boot, sizeof(h->boot));
@@ -352,7 +351,7 @@ static int open_table(struct sluice_flow_file *f, const struct places *p, const 
 	err = make_somewhere(&new, p, boot, o);
 	if (!err)
 		err = attach(f, &new, o);
-	if (!err && old.memory)
+	if (!err && old.memory && new.memory)
 		err = carry_over(f, &old, o);
 	if (!err)
 		err = publish(f, &new, p);

@@ -161,7 +161,7 @@ static uint16_t *list_turns(const struct table *t)
 			rounds = t->takers[i].quota;
 	}
 	uint32_t *starts = calloc((size_t)rounds + 1, sizeof(*starts));
-	uint16_t *turns = malloc(t->size * sizeof(*turns));
+	uint16_t *turns = calloc(t->size, sizeof(*turns));
 
 	if (!starts || !turns) {
 		free(starts);

@@ -158,10 +158,9 @@ void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p)
 {
 	bool tcp = p->protocol == IPPROTO_TCP;
 
-	if (tcp && (p->tcp_flags & SLUICE_TCP_RST))
-		sluice_packet_drop(p, SLUICE_DROP_NO_ENDPOINT); // never a reset for a reset
-	else if (p->head != p->length)
-		sluice_packet_drop(p, SLUICE_DROP_NO_ENDPOINT); // in pieces: not worth gathering
+	// Never a reset for a reset; what is in pieces is not worth gathering.
+	if ((tcp && (p->tcp_flags & SLUICE_TCP_RST)) || p->head != p->length)
+		sluice_packet_drop(p, SLUICE_DROP_NO_ENDPOINT);
 	else if (!may_answer(ctx))
 		sluice_packet_drop(p, SLUICE_DROP_REFUSE_LIMITED);
 	else if (tcp)

@@ -90,7 +90,7 @@ static void flush_port(struct worker *w, unsigned port)
 	sluice_count(&count->tx_packets, sent);
 	sluice_count(&count->tx_bytes, bytes);
 	tx->count -= sent;
-	memmove(tx->packets, tx->packets + sent, tx->count * sizeof(tx->packets[0]));
+	memmove(tx->packets, tx->packets + sent, tx->count * sizeof(struct rte_mbuf *));
 }
 
 static void flush(struct worker *w)
@@ -279,6 +279,8 @@ static int assign_queues(struct worker *w, const struct sluice_dataplane *d)
 
 	for (unsigned i = 0; i < d->port_count; i++)
 		n += d->ports[i].rx_queues;
+	if (n == 0)
+		return 0;
 	w->queues = calloc(n, sizeof(*w->queues));
 	if (!w->queues)
 		return -ENOMEM;
