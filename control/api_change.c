@@ -138,13 +138,15 @@ void sluice_api_change(struct sluice_api_call *call, struct sluice_edit *edit, b
 
 void sluice_api_free(struct sluice_api *api)
 {
-	struct sluice_api_change *c;
+	struct sluice_api_change *c, *next;
 	struct stat st;
 
 	if (!api)
 		return;
-	while ((c = LIST_FIRST(&api->changes)))
+	for (c = LIST_FIRST(&api->changes); c; c = next) {
+		next = LIST_NEXT(c, list);
 		change_free(c);
+	}
 	sluice_http_server_free(api->http);
 	if (stat(api->socket, &st) == 0 && st.st_dev == api->device && st.st_ino == api->inode)
 		unlink(api->socket);

@@ -106,9 +106,9 @@ int sluice_http_listen_unix(const char *path, mode_t mode, const char *group,
 	umask(mask);
 	if (r < 0)
 		r = refuse(e, 503, "%s: %s", path, strerror(errno));
-	else if (set_owner(path, mode, group, e) < 0)
-		r = -1;
-	else if (listen(fd, BACKLOG) < 0)
+	else
+		r = set_owner(path, mode, group, e);
+	if (r == 0 && listen(fd, BACKLOG) < 0)
 		r = refuse(e, 503, "%s: %s", path, strerror(errno));
 	if (r < 0) {
 		close(fd);

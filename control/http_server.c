@@ -222,15 +222,17 @@ fail:
 
 void sluice_http_server_free(struct sluice_http_server *s)
 {
-	struct sluice_http_request *r;
+	struct sluice_http_request *r, *next;
 
 	if (!s)
 		return;
 	event_free(s->sweep);
 	evhttp_free(s->http);
 	sweep(-1, 0, s);
-	while ((r = TAILQ_FIRST(&s->requests)))
+	for (r = TAILQ_FIRST(&s->requests); r; r = next) {
+		next = TAILQ_NEXT(r, list);
 		request_free(r);
+	}
 	free(s);
 }
 

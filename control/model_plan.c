@@ -79,7 +79,7 @@ struct sluice_planned *sluice_plan_find(const struct sluice_model_plan *plan,
 static struct sluice_planned *plan_insert(struct sluice_model_plan *plan, size_t at,
                                           struct sluice_planned p)
 {
-	if (plan->count == plan->capacity) {
+	if (!plan->services || plan->count == plan->capacity) {
 		size_t capacity = plan->capacity ? plan->capacity * 2 : 8;
 		struct sluice_planned *services = realloc(plan->services, capacity * sizeof(p));
 

@@ -309,6 +309,18 @@ static int read_items(const struct sluice_node *node, const struct list_rules *r
 	return sort_items(node, items, count, err);
 }
 
+static int keep_specs(const struct sluice_node *node, const struct item *items, size_t count,
+                      struct sluice_endpoint_list *out, struct sluice_error *err)
+{
+	out->items = calloc(count, sizeof(*out->items));
+	if (out->items == NULL)
+		return sluice_node_no_memory(node, err);
+	for (size_t i = 0; i < count; i++)
+		out->items[i] = items[i].spec;
+	out->count = count;
+	return 0;
+}
+
 static int read_list(const struct sluice_node *node, const struct list_rules *rules,
                      struct sluice_endpoint_list *out, struct sluice_error *err)
 {
@@ -328,15 +340,8 @@ static int read_list(const struct sluice_node *node, const struct list_rules *ru
 	if (items == NULL)
 		return sluice_node_no_memory(node, err);
 	rc = read_items(node, rules, items, count, err);
-	if (rc == 0) {
-		out->items = calloc(count, sizeof(*out->items));
-		rc = out->items == NULL ? sluice_node_no_memory(node, err) : 0;
-	}
-	if (rc == 0) {
-		out->count = count;
-		for (size_t i = 0; i < count; i++)
-			out->items[i] = items[i].spec;
-	}
+	if (rc == 0)
+		rc = keep_specs(node, items, count, out, err);
 	free(items);
 	return rc;
 }
