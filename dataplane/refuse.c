@@ -142,7 +142,25 @@ static void answer_unreachable(struct sluice_packet *p)
 	send_back(p);
 }
 
-static bool may_answer(struct sluice_pipeline *ctx)
+// To nobody and to many goes no answer (RFC 1122, 3.2.2 and RFC 4443, 2.4): a frame that the link
+// gave to many, or a sender that is no single host.
+static bool is_answerable(const struct sluice_packet *p)
+{
+	const uint8_t *source;
+
+	if (p->data[0] & 1)
+		return false;
+	if (p->family == SLUICE_IPV4) {
+		source = ((const struct sluice_ipv4 *)sluice_packet_l3(p))->source;
+		return source[0] != 0 && source[0] != 127 && source[0] < 224;
+	}
+	static const uint8_t none[15];
+
+	source = ((const struct sluice_ipv6 *)sluice_packet_l3(p))->source;
+	return source[0] != 0xff && (memcmp(source, none, sizeof(none)) != 0 || source[15] > 1);
+}
+
+static bool within_budget(struct sluice_pipeline *ctx)
 {
 	if (ctx->refuse_second != ctx->now) {
 		ctx->refuse_second = ctx->now;
@@ -159,9 +177,9 @@ void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p)
 	bool tcp = p->protocol == IPPROTO_TCP;
 
 	// Never a reset for a reset; what is in pieces is not worth gathering.
-	if ((tcp && (p->tcp_flags & SLUICE_TCP_RST)) || p->head != p->length)
+	if ((tcp && (p->tcp_flags & SLUICE_TCP_RST)) || p->head != p->length || !is_answerable(p))
 		sluice_packet_drop(p, SLUICE_DROP_NO_ENDPOINT);
-	else if (!may_answer(ctx))
+	else if (!within_budget(ctx))
 		sluice_packet_drop(p, SLUICE_DROP_REFUSE_LIMITED);
 	else if (tcp)
 		answer_reset(p);

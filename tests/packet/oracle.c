@@ -234,6 +234,20 @@ static void leave(const struct reading *r, struct oracle_answer *a, enum world_h
 	}
 }
 
+// No answer to a frame for many, nor to a sender that is no single host.
+static bool is_answerable(const struct reading *r)
+{
+	static const uint8_t unspecified[16], loopback[16] = {[15] = 1};
+	const uint8_t *v4 = r->bytes + 26, *v6 = r->bytes + 22;
+
+	if (r->bytes[0] % 2 != 0)
+		return false;
+	if (r->v6)
+		return v6[0] != 0xff && memcmp(v6, unspecified, 16) != 0 &&
+		       memcmp(v6, loopback, 16) != 0;
+	return v4[0] != 0 && v4[0] != 127 && v4[0] < 224;
+}
+
 static void refuse(const struct reading *r, struct oracle_answer *a)
 {
 	const uint8_t *tcp = r->bytes + r->l4;
@@ -245,7 +259,7 @@ static void refuse(const struct reading *r, struct oracle_answer *a)
 	static struct frame original;
 	uint32_t quote = r->end - 14, most = r->v6 ? 1232 : 548;
 
-	if ((r->protocol == TCP && r->flags & RST) || r->head != r->length) {
+	if ((r->protocol == TCP && r->flags & RST) || r->head != r->length || !is_answerable(r)) {
 		drop(a, SLUICE_DROP_NO_ENDPOINT);
 		return;
 	}

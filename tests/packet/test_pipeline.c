@@ -262,6 +262,25 @@ static void test_udp_is_refused_with_port_unreachable(void **state)
 	world_free(w);
 }
 
+// A frame that the link gave to many: if all of them answered, one packet would become a storm.
+static void test_frames_for_many_are_not_answered(void **state)
+{
+	static const uint8_t macs[] = {0x01, 0x33, 0xff};
+	struct world *w = world_new();
+	struct frame in;
+	struct outcome o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(macs); i++) {
+		frame_build(&in, &(struct frame_fields){IN_4});
+		in.bytes[0] = macs[i];
+		world_run_one(w, &in, &o);
+		assert_int_equal(o.packet.verdict, SLUICE_VERDICT_DROP);
+		assert_int_equal(o.packet.reason, SLUICE_DROP_NO_ENDPOINT);
+	}
+	world_free(w);
+}
+
 static void test_refusals_are_limited(void **state)
 {
 	struct frame_fields fields = {IN_4, .payload = 4};
@@ -435,6 +454,7 @@ int main(void)
 	        cmocka_unit_test(test_first_segment_may_end_anywhere),
 	        cmocka_unit_test(test_bursts_of_all_sorts),
 	        cmocka_unit_test(test_udp_is_refused_with_port_unreachable),
+	        cmocka_unit_test(test_frames_for_many_are_not_answered),
 	        cmocka_unit_test(test_refusals_are_limited),
 	        cmocka_unit_test(test_computed_zero_is_sent_as_ffff),
 	        cmocka_unit_test(test_endpoints_count_both_directions),
