@@ -207,9 +207,7 @@ static void compile_endpoint(struct compiler *c, const struct sluice_model_servi
 	out->service = index;
 	out->address_sum = address_sum(&e->spec.address);
 	out->transport_sum = sluice_sum_add(out->address_sum, out->target.port);
-	out->flags = SLUICE_ENDPOINT_LIVE;
-	if (e->spec.state == SLUICE_STATE_DRAINING)
-		out->flags |= SLUICE_ENDPOINT_DRAINING;
+	out->flags = e->spec.state == SLUICE_STATE_DRAINING ? SLUICE_ENDPOINT_DRAINING : 0;
 	if (sluice_kernel_hop_find(c->in->kernel, &e->spec.address, hop) != 0)
 		return;
 	out->adjacency = sluice_fib_adjacency(c->in->kernel, c->in->ports, c->in->port_count, hop);

@@ -58,8 +58,7 @@ struct sluice_endpoint {
 static_assert(sizeof(struct sluice_endpoint) == 64, "one cache line");
 
 enum {
-	SLUICE_ENDPOINT_LIVE = 1 << 0,     // the slot is in use: its flows stay
-	SLUICE_ENDPOINT_DRAINING = 1 << 1, // keeps its flows, takes no new ones
+	SLUICE_ENDPOINT_DRAINING = 1 << 0, // keeps its flows, takes no new ones
 };
 
 enum sluice_on_empty {

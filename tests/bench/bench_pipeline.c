@@ -89,7 +89,6 @@ static void make_endpoints(struct sluice_endpoint *e, struct sluice_maglev_endpo
 		        .mtu = 1500,
 		        .state = SLUICE_ADJACENCY_READY,
 		};
-		e[i].flags = SLUICE_ENDPOINT_LIVE;
 		m[i] = (struct sluice_maglev_endpoint){e[i].target.address, e[i].target.port, 1};
 	}
 }

@@ -141,7 +141,6 @@ uint32_t world_endpoint(struct world *w, unsigned service, const char *address, 
 	e->service = (uint16_t)service;
 	e->address_sum = address_sum(&e->target);
 	e->transport_sum = sluice_sum_add(e->address_sum, e->target.port);
-	e->flags = SLUICE_ENDPOINT_LIVE;
 	e->adjacency = (struct sluice_adjacency){.destination = {2, 0, 0, 0, 0, BACKEND},
 	                                         .source = {2, 0, 0, 0, 0, HOST_1},
 	                                         .mtu = WORLD_MTU,
@@ -152,7 +151,6 @@ uint32_t world_endpoint(struct world *w, unsigned service, const char *address, 
 
 void world_endpoint_remove(struct world *w, uint32_t slot)
 {
-	w->endpoints[slot].flags = 0;
 	w->endpoints[slot].generation = 0; // as an unused slot's: no flow has that
 }
 
@@ -164,7 +162,7 @@ static void fill_rows(struct world *w, unsigned service)
 	for (uint32_t slot = 0; slot < w->snapshot.endpoint_count; slot++) {
 		const struct sluice_endpoint *e = &w->endpoints[slot];
 
-		if (e->service == service && e->flags == SLUICE_ENDPOINT_LIVE)
+		if (e->service == service && e->generation != 0 && e->flags == 0)
 			w->slots[service][n++] = slot;
 	}
 	for (unsigned row = 0; row < WORLD_ROWS && n > 0; row++)
@@ -178,8 +176,7 @@ static uint32_t add_candidates(struct world *w, uint32_t at, const struct sluice
 	for (uint32_t slot = 0; slot < w->snapshot.endpoint_count; slot++) {
 		const struct sluice_endpoint *e = &w->endpoints[slot];
 
-		if (!(e->flags & SLUICE_ENDPOINT_LIVE) ||
-		    memcmp(&e->target, from, sizeof(*from)) != 0)
+		if (e->generation == 0 || memcmp(&e->target, from, sizeof(*from)) != 0)
 			continue;
 		for (uint32_t f = 1; f < w->snapshot.frontend_count; f++) {
 			if (w->frontends[f].service != e->service)
@@ -202,7 +199,7 @@ static struct sluice_target_table *make_returns(struct world *w)
 		const struct sluice_endpoint *e = &w->endpoints[slot];
 		uint32_t end;
 
-		if (!(e->flags & SLUICE_ENDPOINT_LIVE))
+		if (e->generation == 0)
 			continue;
 		// An earlier slot of the same target is overwritten by an equal list.
 		end = add_candidates(w, at, &e->target);
