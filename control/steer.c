@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,6 +25,8 @@ struct steer_interface {
 	int ifindex;
 	int lock; // an abstract socket: ours for as long as we live
 	bool attached;
+	uint32_t program;
+	uint8_t mac[6]; // as the program knows it
 	bool uncertain; // a call failed: the maps may lack some of what held says
 	int maps[STEER_SETS];
 	struct sluice_key_set held[STEER_SETS];
@@ -161,6 +165,30 @@ int sluice_steer_prepare(struct sluice_steer *s, const char *interface)
 	return 0;
 }
 
+// Tells the program whose frames are ours, where that changed: an interface may get another address
+// while we run.
+static int mac_follow(struct steer_interface *n)
+{
+	struct ifreq request = {};
+	const uint8_t *mac = (const uint8_t *)request.ifr_hwaddr.sa_data;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (!if_indextoname((unsigned)n->ifindex, request.ifr_name) ||
+	    ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+		r = -errno;
+	close(fd);
+	if (r < 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER ||
+	    memcmp(n->mac, mac, sizeof(n->mac)) == 0)
+		return r;
+	r = sluice_steer_program_mac(n->program, mac);
+	if (r == 0)
+		memcpy(n->mac, mac, sizeof(n->mac));
+	return r;
+}
+
 int sluice_steer_attach(struct sluice_steer *s, const char *interface)
 {
 	struct steer_interface *n = interface_find(s, interface);
@@ -174,6 +202,9 @@ int sluice_steer_attach(struct sluice_steer *s, const char *interface)
 		r = -ENOENT;
 	if (r == 0)
 		r = sluice_steer_program_maps(program.id, n->maps);
+	n->program = program.id;
+	if (r == 0)
+		r = mac_follow(n);
 	if (r < 0) {
 		log_error("%s: no steering program attached: %s", interface, strerror(-r));
 		return r;
@@ -308,6 +339,10 @@ int sluice_steer_sync(struct sluice_steer *s, const struct sluice_steer_sets *se
 
 		if (!n->attached)
 			continue;
+		r = mac_follow(n);
+		if (r < 0 && r != -ENXIO && r != -ENODEV) // gone: its port is down
+			log_warning("%s: its address is not known to the steering program: %s",
+			            n->name, strerror(-r));
 		r = interface_sync(n, want);
 		if (r < 0) {
 			log_error("%s: steering maps not updated: %s", n->name,

@@ -132,6 +132,33 @@ int sluice_steer_program_maps(uint32_t program, int maps[STEER_SETS])
 	return 0;
 }
 
+int sluice_steer_program_mac(uint32_t program, const uint8_t mac[6])
+{
+	uint32_t ids[16] = {};
+	struct bpf_prog_info info = {.nr_map_ids = 16, .map_ids = (uintptr_t)ids};
+	int fd = program_open(program, &info);
+	int r = -ENOENT;
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	for (unsigned i = 0; i < info.nr_map_ids && i < 16 && r == -ENOENT; i++) {
+		struct bpf_map_info map = {};
+		uint32_t size = sizeof(map), first = 0;
+		uint64_t value = 0;
+
+		fd = bpf_map_get_fd_by_id(ids[i]);
+		if (fd < 0)
+			continue;
+		memcpy(&value, mac, 6);
+		if (bpf_obj_get_info_by_fd(fd, &map, &size) == 0 &&
+		    strcmp(map.name, STEER_PORT_MAC) == 0 && map.value_size == sizeof(value))
+			r = bpf_map_update_elem(fd, &first, &value, BPF_ANY) < 0 ? -errno : 0;
+		close(fd);
+	}
+	return r;
+}
+
 int sluice_steer_guard_find(int ifindex, uint32_t *program)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);

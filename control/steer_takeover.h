@@ -34,6 +34,10 @@ int sluice_steer_program_find(int ifindex, struct steer_program *program);
 // File descriptors of the program's maps by set; the caller closes them. -ENOENT: one is missing
 // or of another version of sluice.
 int sluice_steer_program_maps(uint32_t program, int maps[STEER_SETS]);
+
+// Tells the program the interface's address; frames for others are not taken then. -ENOENT: the
+// program has no place for it.
+int sluice_steer_program_mac(uint32_t program, const uint8_t mac[6]);
 void sluice_steer_maps_close(int maps[STEER_SETS]);
 
 // Is there a guard on the interface? Its program's id in *program, 0 if not.

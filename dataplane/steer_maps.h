@@ -26,6 +26,7 @@ struct steer_target {
 #define STEER_RETURN_TARGETS    "return_targets"
 #define STEER_VIRTUAL_ADDRESSES "virtual_addrs"
 #define STEER_LOCAL_ADDRESSES   "local_addrs"
+#define STEER_PORT_MAC          "port_mac"
 
 #ifdef __bpf__
 

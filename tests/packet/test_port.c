@@ -173,7 +173,7 @@ static unsigned forward(struct sluice_port *from, struct sluice_port *to, unsign
 
 static size_t frame_number(uint8_t *frame, unsigned n)
 {
-	static const uint8_t mac[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	static const uint8_t mac[6] = {0x02, 0, 0, 0, 0, 0xa0};
 	size_t size = n % 5 == 0 ? 3000 + 14 : 60 + n * 7 % 1454;
 
 	netns_tcp_frame(frame, size, mac, "203.0.113.9", (uint16_t)n, "10.96.43.114", 8080, 2);
@@ -193,6 +193,7 @@ static void frames_cross_whole(void **state)
 	unsigned before = rte_mempool_avail_count(f->pool);
 	uint8_t frame[FRAME], got[FRAME + 100];
 
+	netns_run("ip link set a0 address 02:00:00:00:00:a0");
 	open_port(f, steer, &a, 0, &config_a);
 	open_port(f, steer, &b, 1, &config_b);
 	steer_everything(steer);

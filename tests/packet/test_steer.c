@@ -372,6 +372,30 @@ static void truncated_frames_are_the_kernels(void **state)
 	}
 }
 
+// What a switch floods to us has another destination.
+static void frames_for_others_are_the_kernels(void **state)
+{
+	static const uint8_t none[8], mac[8] = {0x02, 0, 0, 0x5e, 0, 0x10};
+	struct fixture *fixture = *state;
+	int map = bpf_object__find_map_fd_by_name(fixture->steer, STEER_PORT_MAC);
+	uint32_t first = 0;
+
+	assert_int_equal(bpf_map_update_elem(map, &first, mac, BPF_ANY), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct frame f = frame_build(&rows[i].shape);
+
+		for (unsigned at = 0; at < 6; at++) {
+			memcpy(f.bytes, mac, 6);
+			f.bytes[at] ^= 1; // the first: to many
+			assert_int_equal(run(fixture->xdp, f.bytes, f.length), XDP_PASS);
+		}
+		memcpy(f.bytes, mac, 6);
+		assert_int_equal(run(fixture->xdp, f.bytes, f.length),
+		                 rows[i].expected == OURS ? XDP_DROP : XDP_PASS);
+	}
+	assert_int_equal(bpf_map_update_elem(map, &first, none, BPF_ANY), 0);
+}
+
 static void bad_headers_are_the_kernels(void **state)
 {
 	struct fixture *fixture = *state;
@@ -434,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(traffic_goes_to_whom_it_belongs),
 	        cmocka_unit_test(truncated_frames_are_the_kernels),
+	        cmocka_unit_test(frames_for_others_are_the_kernels),
 	        cmocka_unit_test(bad_headers_are_the_kernels),
 	        cmocka_unit_test(the_driver_finds_what_it_needs),
 	        cmocka_unit_test(sets_differ_as_sets_do),

@@ -97,6 +97,25 @@ static void assert_maps_hold(struct fixture *f, const struct sluice_steer_sets *
 	}
 }
 
+// The program knows whose frames are ours, also when the interface gets another address.
+static void the_address_is_followed(void **state)
+{
+	struct fixture *f = *state;
+	struct sluice_steer_sets none = {};
+	uint32_t first = 0;
+	uint64_t mac;
+
+	netns_run("ip link set v1 address 02:00:00:00:00:99");
+	assert_int_equal(sluice_steer_sync(f->steer, &none), 0);
+	for (unsigned i = 0; i < PORTS; i++) {
+		int map = bpf_object__find_map_fd_by_name(f->objects[i], "port_mac");
+
+		assert_int_equal(bpf_map_lookup_elem(map, &first, &mac), 0);
+		assert_true(mac != 0);
+	}
+	assert_memory_equal(&mac, "\x02\0\0\0\0\x99\0\0", sizeof(mac));
+}
+
 static void maps_follow_the_sets(void **state)
 {
 	struct fixture *f = *state;
@@ -189,6 +208,7 @@ static void a_thousand_endpoints_change_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(the_address_is_followed),
 	        cmocka_unit_test(maps_follow_the_sets),
 	        cmocka_unit_test(repeated_targets_count_once),
 	        cmocka_unit_test(removal_goes_on_past_a_missing_key),
