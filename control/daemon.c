@@ -593,7 +593,9 @@ void sluice_daemon_stop(struct sluice_daemon *d)
 		event_free(d->second_timer);
 	sluice_metrics_server_free(d->metrics);
 	sluice_api_free(d->api);
-	if (d->announce)
+	// A start that failed leaves the addresses: they are another sluiced's, or what a killed
+	// one left for the next start.
+	if (d->announce && d->source.applied)
 		sluice_announce_withdraw(d->announce);
 	sluice_dataplane_free(d->dataplane);
 	for (unsigned i = 0; i < d->port_count; i++)

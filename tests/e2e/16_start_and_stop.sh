@@ -43,7 +43,10 @@ cp "$WORK/sluice.yaml" "$WORK/other.yaml"
 refuses "the same socket" 'sluice.sock|in use|running'
 sed -i "s#$SOCKET#$RUNTIME/other.sock#; s#$WORK/state#$WORK/state2#; s#:$METRICS_PORT#:9691#" \
 	"$WORK/other.yaml"
+spawn monitor lb ip monitor address
 refuses "the same interfaces" 'eth0'
+stop monitor
+if grep -q "$VIP" "$WORK/monitor.log"; then fail "the first one's address went for a moment"; fi
 [ ! -e "$RUNTIME/other.sock" ] || fail "a refused start leaves its socket"
 expect "the first one" "$(get)" 172.17.0.5
 PIDS[sluiced]=$first
