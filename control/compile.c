@@ -184,6 +184,7 @@ static int compile_frontends(struct compiler *c)
 		f->service = p->service;
 		f->address_sum = address_sum(&p->target.address);
 		f->transport_sum = sluice_sum_add(f->address_sum, p->target.port);
+		f->forwarding = (uint8_t)c->in->model->services[p->service]->spec.forwarding;
 		sluice_target_table_set(table, &f->target, p->id);
 		if (!p->node_port)
 			sluice_target_table_set(table, &alone, 0);

@@ -13,8 +13,9 @@ const struct sluice_name sluice_protocol_names[] = {
 };
 
 const struct sluice_name sluice_forwarding_names[] = {
-        {"nat", SLUICE_FORWARD_NAT}, {"fullnat", 0, true}, {"l2dsr", 0, true},
-        {"ipip", 0, true},           {"gue", 0, true},     {0},
+        {"nat", SLUICE_FORWARD_NAT},           {"fullnat", SLUICE_FORWARD_FULLNAT, true},
+        {"l2dsr", SLUICE_FORWARD_L2DSR, true}, {"ipip", SLUICE_FORWARD_IPIP, true},
+        {"gue", SLUICE_FORWARD_GUE, true},     {0},
 };
 
 const struct sluice_name sluice_affinity_names[] = {

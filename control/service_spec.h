@@ -25,10 +25,6 @@ struct sluice_endpoint_spec {
 	enum sluice_endpoint_state state;
 };
 
-enum sluice_forwarding {
-	SLUICE_FORWARD_NAT,
-};
-
 enum sluice_traffic_policy {
 	SLUICE_POLICY_CLUSTER,
 	SLUICE_POLICY_LOCAL,

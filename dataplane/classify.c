@@ -9,6 +9,14 @@
 #include "dataplane/parse.h"
 #include "dataplane/target_table.h"
 
+// Whether traffic of ours came in a VLAN that the host is not part of. Id 0 is a priority alone.
+static inline bool is_foreign_vlan(const struct sluice_snapshot *s, const struct sluice_packet *p)
+{
+	unsigned id = p->tag & SLUICE_VLAN_ID;
+
+	return id != 0 && (!s->vlans || !(s->vlans[p->port_in].ids[id / 64] >> id % 64 & 1));
+}
+
 SLUICE_INLINE bool is_local(const struct sluice_snapshot *s, const struct sluice_packet *p,
                             enum sluice_family family)
 {
@@ -44,6 +52,14 @@ SLUICE_INLINE uint32_t match_return(const struct sluice_pipeline *ctx,
 	       SLUICE_FLOW_SEEN_MASK - age + 1;
 }
 
+static inline void answer_for(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+                              const struct sluice_return_candidate *c)
+{
+	p->frontend = c->frontend;
+	p->slot = c->slot;
+	p->forwarding = ctx->snapshot->frontends[c->frontend].forwarding;
+}
+
 // Which frontend a return packet answers for. One candidate: that one. Several: the one under
 // which the flow table knows the client with this endpoint.
 SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_packet *p,
@@ -55,8 +71,7 @@ SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 	uint32_t best = 0;
 
 	if (r->count == 1) {
-		p->frontend = c->frontend;
-		p->slot = c->slot;
+		answer_for(ctx, p, c);
 		return true;
 	}
 	client = sluice_packet_target(p, SLUICE_DESTINATION, family);
@@ -73,8 +88,7 @@ SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 	}
 	if (!found)
 		return false;
-	p->frontend = found->frontend;
-	p->slot = found->slot;
+	answer_for(ctx, p, found);
 	return true;
 }
 
@@ -92,8 +106,13 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 	t = sluice_packet_target(p, SLUICE_DESTINATION, family);
 	found = sluice_target_table_get(s->frontend_table, t, family);
 	if (found != SLUICE_TARGET_NONE) {
+		if (is_foreign_vlan(s, p)) {
+			sluice_packet_drop(p, SLUICE_DROP_VLAN);
+			return;
+		}
 		t = sluice_packet_target(p, SLUICE_SOURCE, family);
 		p->frontend = (uint16_t)found;
+		p->forwarding = s->frontends[found].forwarding;
 		p->key = sluice_flow_key(ctx->flows, t, p->frontend, family);
 		p->hash = sluice_flow_hash(ctx->flows, p->key);
 		sluice_flow_prefetch(ctx->flows, p->hash);
@@ -104,6 +123,8 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 	found = sluice_target_table_get(s->return_table, t, family);
 	if (found == SLUICE_TARGET_NONE || is_local(s, p, family))
 		p->verdict = SLUICE_VERDICT_PASS;
+	else if (is_foreign_vlan(s, p))
+		sluice_packet_drop(p, SLUICE_DROP_VLAN);
 	else if (!find_return(ctx, p, &s->returns[found], family))
 		sluice_packet_drop(p, SLUICE_DROP_NO_RETURN_FLOW);
 	else

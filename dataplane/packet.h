@@ -16,8 +16,9 @@
 
 enum {
 	SLUICE_BURST = 32,    // packets that go through the stages together
-	SLUICE_ETHERNET = 14, // bytes of an Ethernet header
-	SLUICE_HEADROOM = 64, // bytes before data that an answer may use
+	SLUICE_ETHERNET = 14, // bytes of an Ethernet header without tags
+	SLUICE_VLAN_TAG = 4,
+	SLUICE_HEADROOM = 64, // bytes before data that the pipeline may use
 };
 
 // What becomes of a packet: exactly one of these when the pipeline has run.
@@ -35,12 +36,20 @@ enum sluice_traffic {
 	SLUICE_TRAFFIC_RETURN, // endpoint to client
 };
 
+// What part of a datagram a packet is.
+enum sluice_fragment {
+	SLUICE_FRAGMENT_NONE,  // all of it
+	SLUICE_FRAGMENT_FIRST, // has the transport header
+	SLUICE_FRAGMENT_LATER, // has no ports
+};
+
 struct sluice_packet {
 	alignas(64) uint8_t *data; // Ethernet header
 	void *buffer;              // the worker's handle (an mbuf)
 	uint32_t length;           // bytes in all
 	uint16_t head;             // bytes at data that are contiguous
-	uint16_t l4; // offset of the TCP or UDP header; the IP header is at SLUICE_ETHERNET
+	uint16_t l4;               // offset of the TCP or UDP header
+	uint8_t l3;                // offset of the IP header, behind a VLAN tag
 	uint8_t port_in;
 	uint8_t port_out;
 	uint8_t verdict;    // enum sluice_verdict
@@ -48,12 +57,15 @@ struct sluice_packet {
 	uint8_t family;     // enum sluice_family
 	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP
 	uint8_t tcp_flags;  // 0 with UDP
-	bool fragment;      // the transport header is not all there: no ports
-	bool answer;        // turned into an answer to its sender: data and length may differ
+	uint8_t fragment;   // enum sluice_fragment
+	uint8_t forwarding; // enum sluice_forwarding, the frontend's
+	bool moved;         // data and length are not what they were
+	uint16_t tag;       // 802.1Q: priority and VLAN id, host byte order; 0: none
 	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
 	uint32_t slot;      // endpoint
 	uint64_t key, hash; // of the flow
 };
+static_assert(sizeof(struct sluice_packet) == 64, "one cache line");
 
 enum {
 	SLUICE_TCP_FIN = 0x01,
@@ -111,7 +123,7 @@ static_assert(sizeof(struct sluice_udp) == 8, "RFC 768");
 
 static inline void *sluice_packet_l3(const struct sluice_packet *p)
 {
-	return p->data + SLUICE_ETHERNET;
+	return p->data + p->l3;
 }
 
 static inline void *sluice_packet_l4(const struct sluice_packet *p)
@@ -125,11 +137,11 @@ static inline uint32_t sluice_packet_end(const struct sluice_packet *p)
 	if (p->family == SLUICE_IPV4) {
 		const struct sluice_ipv4 *ip = sluice_packet_l3(p);
 
-		return SLUICE_ETHERNET + (uint32_t)ntohs(ip->total_length);
+		return p->l3 + (uint32_t)ntohs(ip->total_length);
 	}
 	const struct sluice_ipv6 *ip = sluice_packet_l3(p);
 
-	return SLUICE_ETHERNET + (uint32_t)sizeof(*ip) + ntohs(ip->payload_length);
+	return p->l3 + (uint32_t)sizeof(*ip) + ntohs(ip->payload_length);
 }
 
 static inline void sluice_packet_drop(struct sluice_packet *p, enum sluice_drop reason)

@@ -10,11 +10,13 @@
 
 enum {
 	SLUICE_ETHERTYPE_VLAN = 0x8100,
-	SLUICE_ETHERTYPE_QINQ = 0x88a8,
 	SLUICE_ETHERTYPE_V4 = 0x0800,
 	SLUICE_ETHERTYPE_V6 = 0x86dd,
-	SLUICE_FRAGMENT_MASK_V4 = 0x3fff, // more-fragments and offset
-	SLUICE_FRAGMENT_MASK_V6 = 0xfff9,
+	SLUICE_FRAGMENT_MORE_V4 = 0x2000,
+	SLUICE_FRAGMENT_OFFSET_V4 = 0x1fff,
+	SLUICE_FRAGMENT_MORE_V6 = 0x0001,
+	SLUICE_FRAGMENT_OFFSET_V6 = 0xfff8,
+	SLUICE_VLAN_ID = 0x0fff,
 	SLUICE_EXTENSIONS_MAX = 8, // of IPv6 in a row: more is nobody's honest packet
 };
 
@@ -27,8 +29,10 @@ SLUICE_INLINE void sluice_parse_transport(struct sluice_packet *p, uint32_t l4, 
 		p->verdict = SLUICE_VERDICT_PASS;
 		return;
 	}
-	if (p->fragment)
-		return; // the header, or what it says, is not all there
+	if (p->fragment == SLUICE_FRAGMENT_LATER)
+		return;
+	// A first fragment without the whole header is an attack (RFC 1858), nobody's honest
+	// packet.
 	if (l4_length < smallest) {
 		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
 		return;
@@ -50,16 +54,25 @@ SLUICE_INLINE void sluice_parse_transport(struct sluice_packet *p, uint32_t l4, 
 		uint32_t length = ntohs(h->length);
 
 		p->tcp_flags = 0;
-		if (length < sizeof(*h) || length > l4_length)
+		if (length < sizeof(*h) ||
+		    (length > l4_length && p->fragment == SLUICE_FRAGMENT_NONE))
 			sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
 	}
 }
 
-SLUICE_INLINE void sluice_parse_v4(struct sluice_packet *p)
+SLUICE_INLINE uint8_t sluice_parse_fragment(uint16_t field, uint16_t offset, uint16_t more)
 {
-	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
+	if (field & htons(offset))
+		return SLUICE_FRAGMENT_LATER;
+	return field & htons(more) ? SLUICE_FRAGMENT_FIRST : SLUICE_FRAGMENT_NONE;
+}
 
-	if (p->head < SLUICE_ETHERNET + sizeof(*ip)) {
+// l3: where the IP header stands; a constant where this is inlined.
+SLUICE_INLINE void sluice_parse_v4(struct sluice_packet *p, uint32_t l3)
+{
+	const struct sluice_ipv4 *ip = (const void *)(p->data + l3);
+
+	if (p->head < l3 + sizeof(*ip)) {
 		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
 		return;
 	}
@@ -70,31 +83,33 @@ SLUICE_INLINE void sluice_parse_v4(struct sluice_packet *p)
 		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
 		return;
 	}
-	if (SLUICE_ETHERNET + total > p->length || SLUICE_ETHERNET + header > p->head) {
+	if (l3 + total > p->length || l3 + header > p->head) {
 		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
 		return;
 	}
+	p->l3 = (uint8_t)l3;
 	p->family = SLUICE_IPV4;
 	p->protocol = ip->protocol;
-	p->fragment = ip->fragment & htons(SLUICE_FRAGMENT_MASK_V4);
-	sluice_parse_transport(p, SLUICE_ETHERNET + header, total - header);
+	p->fragment = sluice_parse_fragment(ip->fragment, SLUICE_FRAGMENT_OFFSET_V4,
+	                                    SLUICE_FRAGMENT_MORE_V4);
+	sluice_parse_transport(p, l3 + header, total - header);
 }
 
 // Walks hop-by-hop options, routing and destination options up to the transport header
 // (RFC 8200, section 4).
-SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p)
+SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p, uint32_t l3)
 {
-	const struct sluice_ipv6 *ip = sluice_packet_l3(p);
+	const struct sluice_ipv6 *ip = (const void *)(p->data + l3);
 
-	if (p->head < SLUICE_ETHERNET + sizeof(*ip)) {
+	if (p->head < l3 + sizeof(*ip)) {
 		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
 		return;
 	}
-	uint32_t at = SLUICE_ETHERNET + sizeof(*ip);
+	uint32_t at = l3 + sizeof(*ip);
 	uint32_t end = at + ntohs(ip->payload_length);
 	uint8_t next = ip->next_header;
 
-	if ((p->data[SLUICE_ETHERNET] >> 4) != 6) {
+	if ((p->data[l3] >> 4) != 6) {
 		sluice_packet_drop(p, SLUICE_DROP_BAD_HEADER);
 		return;
 	}
@@ -102,9 +117,11 @@ SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p)
 		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
 		return;
 	}
+	p->l3 = (uint8_t)l3;
 	p->family = SLUICE_IPV6;
-	for (unsigned i = 0; !p->fragment && (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
-	                                      next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT);
+	for (unsigned i = 0; p->fragment != SLUICE_FRAGMENT_LATER &&
+	                     (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
+	                      next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT);
 	     i++) {
 		const uint8_t *h = p->data + at;
 
@@ -121,7 +138,8 @@ SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p)
 
 			memcpy(&offset, h + 2, 2);
 			// An atomic fragment (RFC 6946) is a whole packet.
-			p->fragment = offset & htons(SLUICE_FRAGMENT_MASK_V6);
+			p->fragment = sluice_parse_fragment(offset, SLUICE_FRAGMENT_OFFSET_V6,
+			                                    SLUICE_FRAGMENT_MORE_V6);
 			at += 8;
 		} else {
 			at += 8 + h[1] * 8U;
@@ -136,6 +154,26 @@ SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p)
 	sluice_parse_transport(p, at, end - at);
 }
 
+// One 802.1Q tag. More of them (802.1ad, QinQ) are for a network that is not ours.
+static inline void sluice_parse_tagged(struct sluice_packet *p)
+{
+	uint16_t tag, type;
+
+	if (p->head < SLUICE_ETHERNET + SLUICE_VLAN_TAG) {
+		sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
+		return;
+	}
+	memcpy(&tag, p->data + 14, 2);
+	memcpy(&type, p->data + 16, 2);
+	p->tag = ntohs(tag);
+	if (type == htons(SLUICE_ETHERTYPE_V4))
+		sluice_parse_v4(p, SLUICE_ETHERNET + SLUICE_VLAN_TAG);
+	else if (type == htons(SLUICE_ETHERTYPE_V6))
+		sluice_parse_v6(p, SLUICE_ETHERNET + SLUICE_VLAN_TAG);
+	else
+		p->verdict = SLUICE_VERDICT_PASS;
+}
+
 // Finds out what a frame is: family, protocol, where the transport header stands. A frame that
 // is broken or no TCP or UDP has its verdict then.
 SLUICE_INLINE void sluice_parse(struct sluice_packet *p)
@@ -148,11 +186,11 @@ SLUICE_INLINE void sluice_parse(struct sluice_packet *p)
 	}
 	memcpy(&type, p->data + 12, 2);
 	if (type == htons(SLUICE_ETHERTYPE_V4))
-		sluice_parse_v4(p);
+		sluice_parse_v4(p, SLUICE_ETHERNET);
 	else if (type == htons(SLUICE_ETHERTYPE_V6))
-		sluice_parse_v6(p);
-	else if (type == htons(SLUICE_ETHERTYPE_VLAN) || type == htons(SLUICE_ETHERTYPE_QINQ))
-		sluice_packet_drop(p, SLUICE_DROP_VLAN);
+		sluice_parse_v6(p, SLUICE_ETHERNET);
+	else if (type == htons(SLUICE_ETHERTYPE_VLAN))
+		sluice_parse_tagged(p);
 	else
 		p->verdict = SLUICE_VERDICT_PASS;
 }

@@ -17,6 +17,6 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 
 	sluice_classify(ctx, &b);
 	sluice_track(ctx, &b);
-	sluice_rewrite_nat(ctx, &b);
+	sluice_forward(ctx, &b);
 	count_drops(ctx, &b);
 }

@@ -7,7 +7,8 @@
 //   classify  client to frontend, endpoint to client, or not ours    classify.c
 //   track     the flow table: known flows keep their endpoint        track.c
 //   select    new flows: Maglev row -> endpoint                      track.c
-//   rewrite   addresses, ports, checksums, TTL, MACs                 rewrite_nat.c
+//   forward   by the service's mode                                  forward.c, rewrite_*.c
+//   egress    MACs and VLAN tag of the way out                       egress.h
 //   refuse    no endpoint: a reset or "port unreachable"             refuse.c
 //
 // Each stage runs over the whole burst and prefetches what the next one reads, so that the cache
@@ -52,7 +53,7 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b);
-void sluice_rewrite_nat(struct sluice_pipeline *ctx, struct sluice_burst *b);
+void sluice_forward(struct sluice_pipeline *ctx, struct sluice_burst *b);
 
 // Sets port_out's adjacency of each return packet from the route tables: adjacencies[i] for
 // b->returns[i].

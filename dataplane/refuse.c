@@ -35,7 +35,8 @@ static void send_back(struct sluice_packet *p)
 {
 	swap(p->data, p->data + 6, 6);
 	p->port_out = p->port_in;
-	p->answer = true;
+	p->head = (uint16_t)p->length;
+	p->moved = true;
 	p->verdict = SLUICE_VERDICT_TRANSMIT;
 }
 
@@ -91,7 +92,7 @@ static void answer_reset(struct sluice_packet *p)
 	bool syn = old.flags & SLUICE_TCP_SYN, fin = old.flags & SLUICE_TCP_FIN;
 
 	write_network(p, IPPROTO_TCP, sizeof(*reset));
-	p->l4 = (uint16_t)(SLUICE_ETHERNET + network_size(p));
+	p->l4 = (uint16_t)(p->l3 + network_size(p));
 	p->length = p->l4 + (uint32_t)sizeof(*reset);
 	reset = sluice_packet_l4(p);
 	*reset = (struct sluice_tcp){
@@ -114,7 +115,7 @@ static void answer_reset(struct sluice_packet *p)
 static void answer_unreachable(struct sluice_packet *p)
 {
 	bool v4 = p->family == SLUICE_IPV4;
-	uint32_t quote = sluice_packet_end(p) - SLUICE_ETHERNET;
+	uint32_t quote = sluice_packet_end(p) - p->l3;
 	uint32_t most = v4 ? QUOTE_V4 : QUOTE_V6;
 	uint32_t grow = network_size(p) + ICMP_HEADER;
 	uint8_t *old = p->data;
@@ -123,10 +124,9 @@ static void answer_unreachable(struct sluice_packet *p)
 	if (quote > most)
 		quote = most;
 	p->data = old - grow;
-	memmove(p->data, old, SLUICE_ETHERNET);
-	memmove(p->data + SLUICE_ETHERNET, old + SLUICE_ETHERNET, network_size(p));
-	p->length = SLUICE_ETHERNET + grow + quote;
-	icmp = p->data + SLUICE_ETHERNET + network_size(p);
+	memmove(p->data, old, p->l3 + network_size(p));
+	p->length = p->l3 + grow + quote;
+	icmp = p->data + p->l3 + network_size(p);
 	memset(icmp, 0, ICMP_HEADER);
 	icmp[0] = v4 ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE;
 	icmp[1] = v4 ? ICMP_PORT : ICMP6_PORT;

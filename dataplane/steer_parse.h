@@ -18,7 +18,6 @@
 
 #include "dataplane/steer_maps.h"
 
-#define STEER_VLAN_TAGS       2
 #define STEER_IPV6_EXTENSIONS 8
 
 struct steer_packet {
@@ -38,26 +37,22 @@ struct steer_extension {
 
 // Each parser moves *at over what it read; 0: there is nothing for us there.
 
+// One 802.1Q tag is read; what has more (QinQ) is the kernel's.
 static __always_inline __be16 steer_ethernet(void **at, void *end)
 {
 	struct ethhdr *ethernet = *at;
-	__be16 protocol;
+	struct steer_vlan *vlan;
 
 	if ((void *)(ethernet + 1) > end)
 		return 0;
-	protocol = ethernet->h_proto;
 	*at = ethernet + 1;
-	for (int i = 0; i < STEER_VLAN_TAGS; i++) {
-		struct steer_vlan *vlan = *at;
-
-		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
-			break;
-		if ((void *)(vlan + 1) > end)
-			return 0;
-		protocol = vlan->protocol;
-		*at = vlan + 1;
-	}
-	return protocol;
+	if (ethernet->h_proto != bpf_htons(ETH_P_8021Q))
+		return ethernet->h_proto;
+	vlan = *at;
+	if ((void *)(vlan + 1) > end)
+		return 0;
+	*at = vlan + 1;
+	return vlan->protocol;
 }
 
 static __always_inline void steer_v4_set(struct steer_target *t, __be32 address, __u8 protocol)

@@ -105,9 +105,9 @@ static void transmit(struct worker *w, struct sluice_packet *p)
 	struct tx_buffer *tx = &w->tx[p->port_out];
 	struct rte_mbuf *m = p->buffer;
 
-	if (p->answer) {
+	if (p->moved) {
 		m->data_off = (uint16_t)(p->data - (uint8_t *)m->buf_addr);
-		m->data_len = (uint16_t)p->length;
+		m->data_len = p->head; // all of it, where there is one segment
 		m->pkt_len = p->length;
 	}
 	if (tx->count == TX_BUFFER)
@@ -125,7 +125,9 @@ static void resolve(struct worker *w, struct sluice_packet *p)
 {
 	struct rte_mbuf *m = p->buffer;
 
-	rte_pktmbuf_trim(m, (uint16_t)(p->length - sluice_packet_end(p)));
+	m->data_off = (uint16_t)(p->data + p->l3 - (uint8_t *)m->buf_addr);
+	m->data_len = (uint16_t)(sluice_packet_end(p) - p->l3);
+	m->pkt_len = m->data_len;
 	if (m->nb_segs == 1 && rte_ring_mp_enqueue(w->dataplane->resolve, m) == 0) {
 		sluice_count(&w->counters.ports[p->port_in].passed, 1);
 		return;
@@ -413,7 +415,7 @@ unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
 		for (unsigned i = 0; i < n; i++) {
 			const uint8_t *data = rte_pktmbuf_mtod(mbufs[i], const uint8_t *);
 
-			send(context, data + SLUICE_ETHERNET, mbufs[i]->data_len - SLUICE_ETHERNET);
+			send(context, data, mbufs[i]->data_len);
 			rte_pktmbuf_free(mbufs[i]);
 		}
 		total += n;

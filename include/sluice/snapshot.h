@@ -25,15 +25,26 @@ struct sluice_adjacency {
 	uint8_t destination[6];
 	uint8_t source[6];
 	uint16_t mtu;  // of the port out: largest IP packet, bytes
+	uint16_t vlan; // id of the tag it leaves with (802.1Q), host byte order; 0: untagged
 	uint8_t port;  // index into the configured ports
 	uint8_t state; // enum sluice_adjacency_state
 };
-static_assert(sizeof(struct sluice_adjacency) == 16, "embedded in a cache line");
+static_assert(sizeof(struct sluice_adjacency) == 18, "embedded in a cache line");
 
 enum sluice_adjacency_state {
 	SLUICE_ADJACENCY_NONE,       // no route, or out of an interface that is not a port
 	SLUICE_ADJACENCY_UNRESOLVED, // routed over a port, link-layer address unknown
 	SLUICE_ADJACENCY_READY,
+};
+
+// How a service's packets get to its endpoints.
+enum sluice_forwarding {
+	SLUICE_FORWARD_NAT,     // destination becomes the endpoint; returns come through here
+	SLUICE_FORWARD_FULLNAT, // nat, and the source becomes an address of ours
+	SLUICE_FORWARD_L2DSR,   // MACs only; the endpoint has the virtual address, answers itself
+	SLUICE_FORWARD_IPIP,    // in an IP packet to the endpoint (RFC 2003, 2473, 4213)
+	SLUICE_FORWARD_GUE,     // the same behind UDP (draft-ietf-intarea-gue, variant 1)
+	SLUICE_FORWARD_COUNT,
 };
 
 // A place where clients reach a service: VIP and port, or a host address and node port.
@@ -43,6 +54,7 @@ struct sluice_frontend {
 	uint16_t service;     // index into services
 	uint16_t address_sum; // ones' complement sum of the address's 16-bit words, as on the wire
 	uint16_t transport_sum; // the same of address and port: what a transport checksum covers
+	uint8_t forwarding;     // enum sluice_forwarding, the service's
 };
 
 // An endpoint of one service. Indexed by slot; one line, as every packet in reads it.
@@ -89,6 +101,10 @@ struct sluice_return_candidate {
 	uint16_t reserved;
 };
 
+struct sluice_vlans {
+	uint64_t ids[4096 / 64];
+};
+
 struct sluice_snapshot {
 	uint64_t generation;
 	struct sluice_hash_key row_key;
@@ -113,4 +129,7 @@ struct sluice_snapshot {
 	uint32_t endpoint_count; // highest slot + 1
 	uint32_t service_count;
 	uint32_t adjacency_count;
+
+	// VLAN ids that the host has an interface for, a bit each, by port; NULL: none on any port.
+	const struct sluice_vlans *vlans;
 };

@@ -8,7 +8,9 @@
 struct reading {
 	const uint8_t *bytes;
 	uint32_t length, head;
-	bool v6, fragment;
+	bool v6, tagged;
+	enum { WHOLE, FIRST, LATER } fragment;
+	uint32_t l3;
 	uint32_t end; // of the IP packet
 	uint32_t l4;
 	uint8_t protocol, ttl, flags;
@@ -56,7 +58,7 @@ static bool read_udp(const struct reading *r, struct oracle_answer *a)
 {
 	unsigned length = get16(r->bytes + r->l4 + 4);
 
-	if (length < 8 || r->l4 + length > r->end)
+	if (length < 8 || (r->fragment == WHOLE && r->l4 + length > r->end))
 		return drop(a, SLUICE_DROP_BAD_HEADER);
 	return true;
 }
@@ -67,7 +69,7 @@ static bool read_transport(struct reading *r, struct oracle_answer *a)
 
 	if (r->protocol != TCP && r->protocol != UDP)
 		return pass(a);
-	if (r->fragment)
+	if (r->fragment == LATER)
 		return true;
 	if (r->l4 + least > r->end)
 		return drop(a, SLUICE_DROP_BAD_HEADER);
@@ -80,21 +82,21 @@ static bool read_transport(struct reading *r, struct oracle_answer *a)
 
 static bool read_v4(struct reading *r, struct oracle_answer *a)
 {
-	const uint8_t *ip = r->bytes + 14;
+	const uint8_t *ip = r->bytes + r->l3;
 
-	if (r->head < 34)
+	if (r->head < r->l3 + 20)
 		return drop(a, SLUICE_DROP_TRUNCATED);
 	unsigned header = ip[0] % 16 * 4, total = get16(ip + 2);
 
 	if (ip[0] / 16 != 4 || header < 20 || total < header)
 		return drop(a, SLUICE_DROP_BAD_HEADER);
-	if (14 + total > r->length || 14 + header > r->head)
+	if (r->l3 + total > r->length || r->l3 + header > r->head)
 		return drop(a, SLUICE_DROP_TRUNCATED);
-	r->end = 14 + total;
-	r->l4 = 14 + header;
+	r->end = r->l3 + total;
+	r->l4 = r->l3 + header;
 	r->protocol = ip[9];
 	r->ttl = ip[8];
-	r->fragment = get16(ip + 6) % 0x4000 != 0;
+	r->fragment = get16(ip + 6) % 0x2000 != 0 ? LATER : ip[6] & 0x20 ? FIRST : WHOLE;
 	inet_ntop(AF_INET, ip + 12, r->source, sizeof(r->source));
 	inet_ntop(AF_INET, ip + 16, r->destination, sizeof(r->destination));
 	return read_transport(r, a);
@@ -110,7 +112,7 @@ static bool read_extension(struct reading *r, uint8_t *next, struct oracle_answe
 	if (r->l4 + 8 > r->head)
 		return drop(a, SLUICE_DROP_TRUNCATED);
 	if (*next == 44)
-		r->fragment = h[3] % 2 == 1 || get16(h + 2) / 8 != 0;
+		r->fragment = get16(h + 2) / 8 != 0 ? LATER : h[3] % 2 == 1 ? FIRST : WHOLE;
 	r->l4 += *next == 44 ? 8 : (h[1] + 1) * 8;
 	*next = h[0];
 	return true;
@@ -118,13 +120,13 @@ static bool read_extension(struct reading *r, uint8_t *next, struct oracle_answe
 
 static bool read_v6(struct reading *r, struct oracle_answer *a)
 {
-	const uint8_t *ip = r->bytes + 14;
+	const uint8_t *ip = r->bytes + r->l3;
 
-	if (r->head < 54)
+	if (r->head < r->l3 + 40)
 		return drop(a, SLUICE_DROP_TRUNCATED);
 	if (ip[0] / 16 != 6)
 		return drop(a, SLUICE_DROP_BAD_HEADER);
-	r->end = 54 + get16(ip + 4);
+	r->end = r->l3 + 40 + get16(ip + 4);
 	if (r->end > r->length)
 		return drop(a, SLUICE_DROP_TRUNCATED);
 	r->ttl = ip[7];
@@ -134,8 +136,8 @@ static bool read_v6(struct reading *r, struct oracle_answer *a)
 	uint8_t next = ip[6];
 	unsigned seen = 0;
 
-	r->l4 = 54;
-	while (!r->fragment && (next == 0 || next == 43 || next == 44 || next == 60)) {
+	r->l4 = r->l3 + 40;
+	while (r->fragment != LATER && (next == 0 || next == 43 || next == 44 || next == 60)) {
 		if (++seen > 8)
 			return drop(a, SLUICE_DROP_BAD_HEADER);
 		if (!read_extension(r, &next, a))
@@ -149,12 +151,16 @@ static bool read_v6(struct reading *r, struct oracle_answer *a)
 
 static bool read_packet(struct reading *r, struct oracle_answer *a)
 {
-	if (r->head < 14)
+	r->l3 = 14;
+	if (r->head < r->l3)
 		return drop(a, SLUICE_DROP_TRUNCATED);
-	switch (get16(r->bytes + 12)) {
-	case 0x8100:
-	case 0x88a8:
-		return drop(a, SLUICE_DROP_VLAN);
+	if (get16(r->bytes + 12) == 0x8100) {
+		r->l3 = 18;
+		if (r->head < r->l3)
+			return drop(a, SLUICE_DROP_TRUNCATED);
+		r->tagged = get16(r->bytes + 14) % 4096 != 0; // else a priority, no VLAN
+	}
+	switch (get16(r->bytes + r->l3 - 2)) {
 	case 0x0800:
 		return read_v4(r, a);
 	case 0x86dd:
@@ -198,18 +204,20 @@ static void rewrite(const struct reading *r, struct oracle_answer *a, bool sourc
                     const char *address, uint16_t port)
 {
 	uint8_t *bytes = a->frame.bytes;
-	uint32_t at = 14 + (r->v6 ? 8 : 12);
+	uint32_t at = 14 + (r->v6 ? 8 : 12), tag = r->l3 - 14;
 
 	if (!source)
 		at += r->v6 ? 16 : 4;
-	memcpy(bytes, r->bytes, r->length);
-	a->frame.length = r->length;
-	inet_pton(r->v6 ? AF_INET6 : AF_INET, address, bytes + at);
-	bytes[r->l4 + (source ? 0 : 2)] = (uint8_t)(port / 256);
-	bytes[r->l4 + (source ? 1 : 3)] = (uint8_t)(port % 256);
-	bytes[14 + (r->v6 ? 7 : 8)]--;
+	memcpy(bytes, r->bytes, 12);
+	memcpy(bytes + 12, r->bytes + 12 + tag, r->length - tag - 12);
+	a->frame.length = r->length - tag;
 	a->ip = 14;
-	a->l4 = r->l4;
+	a->l4 = r->l4 - tag;
+	a->untagged = tag;
+	inet_pton(r->v6 ? AF_INET6 : AF_INET, address, bytes + at);
+	bytes[a->l4 + (source ? 0 : 2)] = (uint8_t)(port / 256);
+	bytes[a->l4 + (source ? 1 : 3)] = (uint8_t)(port % 256);
+	bytes[14 + (r->v6 ? 7 : 8)]--;
 	a->protocol = r->protocol;
 }
 
@@ -221,7 +229,7 @@ static void leave(const struct reading *r, struct oracle_answer *a, enum world_h
 
 	if (hop == NO_ROUTE) {
 		drop(a, SLUICE_DROP_NO_ROUTE);
-	} else if (r->length > 14 + (hop == NARROW ? 100 : 1500)) {
+	} else if (r->length > r->l3 + (hop == NARROW ? 100 : 1500)) {
 		drop(a, SLUICE_DROP_TOO_BIG);
 	} else if (r->ttl < 2) {
 		drop(a, SLUICE_DROP_TTL_EXPIRED);
@@ -238,7 +246,7 @@ static void leave(const struct reading *r, struct oracle_answer *a, enum world_h
 static bool is_answerable(const struct reading *r)
 {
 	static const uint8_t unspecified[16], loopback[16] = {[15] = 1};
-	const uint8_t *v4 = r->bytes + 26, *v6 = r->bytes + 22;
+	const uint8_t *v4 = r->bytes + r->l3 + 12, *v6 = r->bytes + r->l3 + 8;
 
 	if (r->bytes[0] % 2 != 0)
 		return false;
@@ -257,7 +265,7 @@ static void refuse(const struct reading *r, struct oracle_answer *a)
 	                              .destination_port = r->source_port,
 	                              .fragment = r->v6 ? 0 : 0x4000};
 	static struct frame original;
-	uint32_t quote = r->end - 14, most = r->v6 ? 1232 : 548;
+	uint32_t quote = r->end - r->l3, most = r->v6 ? 1232 : 548;
 
 	if ((r->protocol == TCP && r->flags & RST) || r->head != r->length || !is_answerable(r)) {
 		drop(a, SLUICE_DROP_NO_ENDPOINT);
@@ -276,11 +284,14 @@ static void refuse(const struct reading *r, struct oracle_answer *a)
 		frame_build(&a->frame, &answer);
 	} else {
 		answer.protocol = r->v6 ? ICMP6 : ICMP;
-		memcpy(original.bytes, r->bytes, r->length);
+		memcpy(original.bytes + 14, r->bytes + r->l3, r->length - r->l3);
 		frame_build_unreachable(&a->frame, &answer, &original, quote < most ? quote : most);
 	}
+	memmove(a->frame.bytes + r->l3, a->frame.bytes + 14, a->frame.length - 14);
+	a->frame.length += r->l3 - 14;
 	memcpy(a->frame.bytes, r->bytes + 6, 6);
 	memcpy(a->frame.bytes + 6, r->bytes, 6);
+	memcpy(a->frame.bytes + 12, r->bytes + 12, r->l3 - 12);
 	a->verdict = SLUICE_VERDICT_TRANSMIT;
 	a->refused = true;
 }
@@ -357,6 +368,10 @@ static bool judge_return(const struct oracle *o, const struct reading *r, struct
 	}
 	if (candidates == 0 || is_local(r->destination))
 		return false;
+	if (r->tagged) {
+		drop(a, SLUICE_DROP_VLAN);
+		return true;
+	}
 	if (candidates > 1 && known == world_entry_count) {
 		drop(a, SLUICE_DROP_NO_RETURN_FLOW);
 		return true;
@@ -386,6 +401,10 @@ void oracle_judge(const struct oracle *o, const struct frame *f, uint32_t head,
 			drop(a, SLUICE_DROP_FRAGMENT);
 			return;
 		}
+		if (e->port == r.destination_port && e->protocol == r.protocol && r.tagged) {
+			drop(a, SLUICE_DROP_VLAN);
+			return;
+		}
 		if (e->port == r.destination_port && e->protocol == r.protocol) {
 			judge_in(&r, a, i);
 			return;
@@ -412,22 +431,23 @@ void oracle_learn(struct oracle *o, const struct oracle_answer *a)
 static bool same_sums(const struct oracle_answer *a, const struct frame *in,
                       const struct frame *out)
 {
+	uint32_t in_ip = a->ip + a->untagged, in_l4 = a->l4 + a->untagged;
 	const uint8_t *ip = out->bytes + a->ip;
 	bool v4 = ip[0] / 16 == 4;
 	uint32_t header = ip[0] % 16 * 4U;
 	uint32_t size = v4 ? get16(ip + 2) + a->ip - a->l4 : get16(ip + 4) + a->ip + 40 - a->l4;
 	uint16_t before, after;
 
-	before = frame_pseudo_sum(in->bytes + a->ip, a->protocol, size);
+	before = frame_pseudo_sum(in->bytes + in_ip, a->protocol, size);
 	after = frame_pseudo_sum(ip, a->protocol, size);
-	if (a->protocol == UDP && get16(in->bytes + a->l4 + 6) == 0)
+	if (a->protocol == UDP && get16(in->bytes + in_l4 + 6) == 0)
 		return get16(out->bytes + a->l4 + 6) == 0;
 	if (a->protocol == UDP && get16(out->bytes + a->l4 + 6) == 0)
 		return false;
-	if (frame_sum(in->bytes + a->l4, size, before) !=
+	if (frame_sum(in->bytes + in_l4, size, before) !=
 	    frame_sum(out->bytes + a->l4, size, after))
 		return false;
-	return !v4 || frame_sum(in->bytes + a->ip, header, 0) == frame_sum(ip, header, 0);
+	return !v4 || frame_sum(in->bytes + in_ip, header, 0) == frame_sum(ip, header, 0);
 }
 
 bool oracle_agrees(const struct oracle_answer *a, const struct frame *in,
@@ -443,7 +463,8 @@ bool oracle_agrees(const struct oracle_answer *a, const struct frame *in,
 		return p->reason == a->reason;
 	if (a->verdict == SLUICE_VERDICT_PASS)
 		return true;
-	if (p->answer != a->refused || outcome->frame.length != a->frame.length)
+	if (p->moved != (a->refused || (a->verdict == SLUICE_VERDICT_TRANSMIT && a->untagged)) ||
+	    outcome->frame.length != a->frame.length)
 		return false;
 	if (a->refused)
 		return p->port_out == p->port_in &&

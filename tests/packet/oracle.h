@@ -33,6 +33,7 @@ struct oracle_answer {
 	// are as they came: the pipeline carries a wrong one along.
 	struct frame frame;
 	uint32_t ip, l4;
+	uint32_t untagged; // bytes of a tag that is gone
 	uint8_t protocol;
 	bool learn; // a flow to remember, once the burst is through
 	struct oracle_flow flow;

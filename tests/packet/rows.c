@@ -249,7 +249,7 @@ const struct row rows[] = {
         // ---- tags
         {"VLAN", {FROM_CLIENTS, TCP_4, WEB_4, .tags = {0x8100}}, DROP(VLAN)},
         {"VLAN, IPv6", {FROM_CLIENTS, TCP_6, WEB_6, .tags = {0x8100}}, DROP(VLAN)},
-        {"QinQ", {FROM_CLIENTS, TCP_4, WEB_4, .tags = {0x88a8, 0x8100}}, DROP(VLAN)},
+        {"QinQ", {FROM_CLIENTS, TCP_4, WEB_4, .tags = {0x88a8, 0x8100}}, PASS},
 
         // ---- time to live
         {"TTL 1", {FROM_CLIENTS, TCP_4, WEB_4, .ttl = 1}, DROP(TTL_EXPIRED)},

@@ -141,7 +141,7 @@ static void split_everywhere(const struct row *r)
 	run_first(w, r);
 	row_build_in(r, &f);
 	world_run_one(w, &f, &o);
-	answer = o.packet.answer;
+	answer = o.packet.moved;
 	for (uint32_t head = 0; head < f.length; head++) {
 		world_run(w, &frame, &head, &o, 1);
 		if (head >= headers && !answer) {
@@ -189,7 +189,7 @@ static void test_bursts_of_all_sorts(void **state)
 		w->pipeline.refuse_second = w->pipeline.now;
 		world_run(w, pointers, NULL, outcomes, n);
 		for (unsigned i = 0; i < n; i++) {
-			if (outcomes[i].packet.answer) { // by the port it came in from
+			if (outcomes[i].packet.moved) { // by the port it came in from
 				assert_int_equal(outcomes[i].packet.port_out, i % 2);
 				outcomes[i].packet.port_out = chosen[i]->port;
 			}
@@ -257,7 +257,7 @@ static void test_udp_is_refused_with_port_unreachable(void **state)
 			fail();
 		}
 		assert_int_equal(o.packet.port_out, 0);
-		assert_true(o.packet.answer);
+		assert_true(o.packet.moved);
 	}
 	world_free(w);
 }

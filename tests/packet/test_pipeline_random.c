@@ -116,7 +116,7 @@ struct tally {
 static void count(struct tally *t, const struct outcome *o)
 {
 	t->verdicts[o->packet.verdict]++;
-	t->answers += o->packet.answer;
+	t->answers += o->packet.moved;
 	if (o->packet.verdict == SLUICE_VERDICT_DROP)
 		t->drops[o->packet.reason]++;
 }

@@ -450,7 +450,7 @@ static void describe(struct sluice_packet *p, const struct frame *f, uint32_t he
 static void check_memory(const struct sluice_packet *p, uint32_t head, unsigned i)
 {
 	const uint8_t *data = lane_data(head, i);
-	const uint8_t *first = p->answer ? data - SLUICE_HEADROOM : data;
+	const uint8_t *first = p->moved ? data - SLUICE_HEADROOM : data;
 
 	ASAN_UNPOISON_MEMORY_REGION(lane_end(i) - 8, 8);
 	CHECK(head % 2 == 0 || data[head] == CANARY);
@@ -458,8 +458,8 @@ static void check_memory(const struct sluice_packet *p, uint32_t head, unsigned 
 	for (const uint8_t *at = data - WATCHED; at < first; at++)
 		CHECK(*at == CANARY);
 	CHECK(p->data >= first);
-	CHECK(p->answer || p->data == data);
-	CHECK(!p->answer || p->data + p->length <= data + head);
+	CHECK(p->moved || p->data == data);
+	CHECK(!p->moved || p->data + p->head <= data + head);
 }
 
 static void conclude(const struct sluice_packet *p, const struct frame *f, uint32_t head,
@@ -469,16 +469,17 @@ static void conclude(const struct sluice_packet *p, const struct frame *f, uint3
 	o->packet = *p;
 	o->frame.length = p->length;
 	memset(o->frame.bytes, 0, sizeof(o->frame.bytes));
-	if (p->answer) {
-		memcpy(o->frame.bytes, p->data, p->length);
-	} else {
-		CHECK(p->length == f->length);
-		memcpy(o->frame.bytes, p->data, head);
-		memcpy(o->frame.bytes + head, f->bytes + head, f->length - head);
+	CHECK(p->moved || (p->length == f->length && p->head == head));
+	memcpy(o->frame.bytes, p->data, p->head);
+	// What stands in later segments nobody touches.
+	memcpy(o->frame.bytes + p->head, f->bytes + head, p->length - p->head);
+	if (p->verdict == SLUICE_VERDICT_RESOLVE) { // the kernel gets no tag
+		memmove(o->frame.bytes + 14, o->frame.bytes + p->l3, p->length - p->l3);
+		o->frame.length -= p->l3 - 14U;
 	}
-	o->changed = p->answer || memcmp(o->frame.bytes, f->bytes, f->length) != 0;
+	o->changed = p->moved || memcmp(o->frame.bytes, f->bytes, f->length) != 0;
 	CHECK(p->verdict != SLUICE_VERDICT_PASS || !o->changed);
-	CHECK(!p->answer || p->verdict == SLUICE_VERDICT_TRANSMIT);
+	CHECK(!p->moved || p->verdict == SLUICE_VERDICT_TRANSMIT);
 }
 
 void world_run(struct world *w, const struct frame *const *frames, const uint32_t *heads,
