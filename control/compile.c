@@ -10,6 +10,7 @@
 #include "control/maglev_table.h"
 #include "dataplane/checksum.h"
 #include "dataplane/hash.h"
+#include "dataplane/port.h"
 #include "dataplane/target_table.h"
 
 // One frontend of one service, while compiling.
@@ -37,6 +38,7 @@ struct compiler {
 	size_t frontend_count, frontend_capacity;
 	struct placed_frontend *frontends; // of a service together, VIP first
 	struct sluice_maglev_endpoint *selectable;
+	struct sluice_vlans *vlans; // by port
 	uint64_t now_ms;
 	int error; // of a visit
 };
@@ -394,6 +396,30 @@ static int compile_returns(struct compiler *c)
 	return 0;
 }
 
+// ---- VLANs
+
+static void collect_vlan(void *context, const struct sluice_kernel_link *link)
+{
+	struct compiler *c = context;
+	const struct sluice_port *port;
+	uint16_t id;
+
+	port = sluice_fib_port(c->in->kernel, c->in->ports, c->in->port_count, link->ifindex, &id);
+	if (port && id)
+		c->vlans[port->index].ids[id / 64] |= (uint64_t)1 << id % 64;
+}
+
+// The VLANs that the host is part of: those that it has an interface for.
+static int compile_vlans(struct compiler *c)
+{
+	c->vlans = block(c, c->in->port_count, sizeof(*c->vlans));
+	if (!c->vlans)
+		return -ENOMEM;
+	sluice_kernel_links_visit(c->in->kernel, collect_vlan, c);
+	c->out->snapshot.vlans = c->vlans;
+	return 0;
+}
+
 // ---- what others have to know
 
 static int compare_targets(const void *a, const void *b)
@@ -455,6 +481,8 @@ static int compile_all(struct compiler *c)
 		error = compile_frontends(c);
 	if (!error)
 		error = compile_returns(c);
+	if (!error)
+		error = compile_vlans(c);
 	if (!error)
 		error = compile_sets(c);
 	return error;

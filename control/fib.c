@@ -39,18 +39,32 @@ static const struct sluice_port *find_port(const struct sluice_port *ports, unsi
 	return NULL;
 }
 
-// An adjacency of the port, next hop unknown.
-static struct sluice_adjacency unresolved(const struct sluice_kernel *kernel,
-                                          const struct sluice_port *port)
+const struct sluice_port *sluice_fib_port(const struct sluice_kernel *kernel,
+                                          const struct sluice_port *ports, unsigned port_count,
+                                          uint32_t ifindex, uint16_t *vlan)
 {
-	const struct sluice_kernel_link *link =
-	        sluice_kernel_link_find(kernel, (uint32_t)port->ifindex);
-	struct sluice_adjacency a = {
-	        .port = (uint8_t)port->index,
-	        .mtu = port->mtu,
-	        .state = SLUICE_ADJACENCY_UNRESOLVED,
-	};
+	const struct sluice_kernel_link *link = sluice_kernel_link_find(kernel, ifindex);
 
+	*vlan = link ? link->vlan : 0;
+	return find_port(ports, port_count, *vlan ? link->parent : ifindex);
+}
+
+// An adjacency over an interface of a port, or on one (a VLAN's), next hop unknown; NONE over
+// another interface.
+static struct sluice_adjacency unresolved(const struct sluice_kernel *kernel,
+                                          const struct sluice_port *ports, unsigned port_count,
+                                          uint32_t ifindex)
+{
+	const struct sluice_kernel_link *link = sluice_kernel_link_find(kernel, ifindex);
+	struct sluice_adjacency a = {.state = SLUICE_ADJACENCY_NONE};
+	const struct sluice_port *port =
+	        sluice_fib_port(kernel, ports, port_count, ifindex, &a.vlan);
+
+	if (!port)
+		return (struct sluice_adjacency){.state = SLUICE_ADJACENCY_NONE};
+	a.port = (uint8_t)port->index;
+	a.mtu = port->mtu;
+	a.state = SLUICE_ADJACENCY_UNRESOLVED;
 	memcpy(a.source, link ? link->mac : port->mac, sizeof(a.source));
 	if (link && link->mtu < a.mtu)
 		a.mtu = (uint16_t)link->mtu;
@@ -61,13 +75,11 @@ struct sluice_adjacency sluice_fib_adjacency(const struct sluice_kernel *kernel,
                                              const struct sluice_port *ports, unsigned port_count,
                                              const struct sluice_kernel_hop *hop)
 {
-	const struct sluice_port *port = find_port(ports, port_count, hop->ifindex);
+	struct sluice_adjacency a = unresolved(kernel, ports, port_count, hop->ifindex);
 	const struct sluice_kernel_neighbour *n;
-	struct sluice_adjacency a = {.state = SLUICE_ADJACENCY_NONE};
 
-	if (!port)
+	if (a.state == SLUICE_ADJACENCY_NONE)
 		return a;
-	a = unresolved(kernel, port);
 	n = sluice_kernel_neighbour_find(kernel, hop->ifindex, &hop->address);
 	if (n && n->usable) {
 		memcpy(a.destination, n->mac, sizeof(a.destination));
@@ -147,14 +159,15 @@ static void add_route(void *context, const struct sluice_kernel_route *route)
 {
 	struct build *b = context;
 	const struct sluice_kernel_next_hop *n = sluice_kernel_route_next_hop(b->kernel, route);
-	const struct sluice_port *port;
+	struct sluice_adjacency a = {.state = SLUICE_ADJACENCY_NONE};
 	uint64_t hop = 0;
 
-	port = n ? find_port(b->ports, b->port_count, n->ifindex) : NULL;
-	if (port && n->has_gateway)
+	if (n)
+		a = unresolved(b->kernel, b->ports, b->port_count, n->ifindex);
+	if (a.state != SLUICE_ADJACENCY_NONE && n->has_gateway)
 		hop = gateway_adjacency(b, &(struct sluice_kernel_hop){n->gateway, n->ifindex});
-	else if (port)
-		hop = add_adjacency(b, unresolved(b->kernel, port));
+	else if (a.state != SLUICE_ADJACENCY_NONE)
+		hop = add_adjacency(b, a);
 	add_prefix(b, &route->prefix, route->prefix_length, hop);
 }
 
@@ -163,8 +176,9 @@ static void add_neighbour(void *context, const struct sluice_kernel_neighbour *n
 {
 	struct build *b = context;
 	struct sluice_kernel_hop hop;
+	uint16_t vlan;
 
-	if (!n->usable || !find_port(b->ports, b->port_count, n->ifindex) ||
+	if (!n->usable || !sluice_fib_port(b->kernel, b->ports, b->port_count, n->ifindex, &vlan) ||
 	    sluice_kernel_hop_find(b->kernel, &n->address, &hop) != 0 ||
 	    hop.ifindex != n->ifindex || !sluice_address_equal(&hop.address, &n->address))
 		return;

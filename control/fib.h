@@ -37,5 +37,11 @@ struct sluice_adjacency sluice_fib_adjacency(const struct sluice_kernel *kernel,
                                              const struct sluice_port *ports, unsigned port_count,
                                              const struct sluice_kernel_hop *hop);
 
+// The port of an interface, which is the port's own, or a VLAN interface on it: *vlan is its id
+// (0: untagged). NULL: packets out of that interface don't leave over a port.
+const struct sluice_port *sluice_fib_port(const struct sluice_kernel *kernel,
+                                          const struct sluice_port *ports, unsigned port_count,
+                                          uint32_t ifindex, uint16_t *vlan);
+
 // Bytes of EAL memory that two FIBs of so many routes take: the one in use and the next.
 size_t sluice_fib_memory(size_t routes);

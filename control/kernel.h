@@ -33,6 +33,8 @@ struct sluice_kernel_link {
 	bool running;    // carrier too
 	bool loopback;   // is lo
 	uint32_t master; // ifindex of the bridge, bond or VRF it belongs to; 0: none
+	uint32_t parent; // of a VLAN interface: ifindex of the one whose tagged frames it gets
+	uint16_t vlan;   // its 802.1Q id, 1..4094; 0: no VLAN interface
 };
 
 struct sluice_kernel_address {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -86,6 +89,26 @@ static void link_gone(struct sluice_kernel *k, const struct sluice_kernel_key *k
 	link_state_changed(k);
 }
 
+// An 802.1Q VLAN interface on a link of this namespace; one of 802.1ad (QinQ) is not followed.
+static void read_vlan(struct sluice_kernel_link *link, struct nlattr **attributes)
+{
+	struct nlattr *info[IFLA_INFO_MAX + 1], *data[IFLA_VLAN_MAX + 1];
+
+	if (attributes[IFLA_LINK] == NULL || attributes[IFLA_LINK_NETNSID] != NULL ||
+	    attributes[IFLA_LINKINFO] == NULL ||
+	    nla_parse_nested(info, IFLA_INFO_MAX, attributes[IFLA_LINKINFO], NULL) < 0 ||
+	    info[IFLA_INFO_KIND] == NULL || nla_strcmp(info[IFLA_INFO_KIND], "vlan") != 0 ||
+	    info[IFLA_INFO_DATA] == NULL ||
+	    nla_parse_nested(data, IFLA_VLAN_MAX, info[IFLA_INFO_DATA], NULL) < 0 ||
+	    data[IFLA_VLAN_ID] == NULL)
+		return;
+	if (data[IFLA_VLAN_PROTOCOL] != NULL &&
+	    nla_get_u16(data[IFLA_VLAN_PROTOCOL]) != htons(ETH_P_8021Q))
+		return;
+	link->parent = nla_get_u32(attributes[IFLA_LINK]);
+	link->vlan = nla_get_u16(data[IFLA_VLAN_ID]) & 0x0fff;
+}
+
 void sluice_kernel_link_message(struct sluice_kernel *k, struct nlmsghdr *message)
 {
 	struct ifinfomsg *header = nlmsg_data(message);
@@ -116,6 +139,7 @@ void sluice_kernel_link_message(struct sluice_kernel *k, struct nlmsghdr *messag
 	link.running = link.up && (header->ifi_flags & IFF_RUNNING) != 0;
 	link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
 	link.master = attributes[IFLA_MASTER] ? nla_get_u32(attributes[IFLA_MASTER]) : 0;
+	read_vlan(&link, attributes);
 	old = sluice_kernel_link_find(k, link.ifindex);
 	if (old != NULL && (old->up != link.up || old->running != link.running))
 		link_state_changed(k);

@@ -5,6 +5,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -83,6 +86,54 @@ static void test_links_follow(void **state)
 	test_wait(n, 2000, sluice_kernel_link_find_name(k, "v0")->running);
 	test_host(n, "ip link set v0 down");
 	test_wait(n, 2000, !sluice_kernel_link_find_name(k, "v0")->up);
+	sluice_kernel_free(k);
+}
+
+// As the kernel describes an interface that `ip link add link v0 name v0.20 type vlan id 20` makes;
+// not every kernel that tests run on has the module.
+static struct nl_msg *vlan_message(uint32_t parent, uint16_t protocol, uint16_t id)
+{
+	struct ifinfomsg header = {.ifi_index = 77, .ifi_flags = IFF_UP | IFF_RUNNING};
+	struct nl_msg *m = nlmsg_alloc_simple(RTM_NEWLINK, 0);
+	struct nlattr *info, *data;
+
+	assert_non_null(m);
+	assert_int_equal(nlmsg_append(m, &header, sizeof(header), NLMSG_ALIGNTO), 0);
+	nla_put_string(m, IFLA_IFNAME, "v0.20");
+	nla_put_u32(m, IFLA_MTU, 1496);
+	nla_put(m, IFLA_ADDRESS, 6, "\2\0\0\0\0\7");
+	nla_put_u32(m, IFLA_LINK, parent);
+	info = nla_nest_start(m, IFLA_LINKINFO);
+	nla_put_string(m, IFLA_INFO_KIND, "vlan");
+	data = nla_nest_start(m, IFLA_INFO_DATA);
+	nla_put_u16(m, IFLA_VLAN_ID, id);
+	nla_put_u16(m, IFLA_VLAN_PROTOCOL, htons(protocol));
+	nla_nest_end(m, data);
+	nla_nest_end(m, info);
+	return m;
+}
+
+static void test_vlan_interface_names_its_parent(void **state)
+{
+	struct test_namespaces *n = *state;
+	struct sluice_kernel *k = mirror(n);
+	const struct sluice_kernel_link *link;
+	struct nl_msg *m;
+
+	assert_int_equal(sluice_kernel_link_find_name(k, "v0")->vlan, 0);
+	m = vlan_message(ifindex(k, "v0"), 0x8100, 20);
+	sluice_kernel_link_message(k, nlmsg_hdr(m));
+	nlmsg_free(m);
+	link = sluice_kernel_link_find_name(k, "v0.20");
+	assert_non_null(link);
+	assert_int_equal(link->vlan, 20);
+	assert_int_equal(link->parent, ifindex(k, "v0"));
+	assert_int_equal(link->mtu, 1496);
+
+	m = vlan_message(ifindex(k, "v0"), 0x88a8, 20);
+	sluice_kernel_link_message(k, nlmsg_hdr(m));
+	nlmsg_free(m);
+	assert_int_equal(sluice_kernel_link_find_name(k, "v0.20")->vlan, 0);
 	sluice_kernel_free(k);
 }
 
@@ -368,6 +419,7 @@ int main(void)
 	cmocka_unit_test_setup_teardown(name, test_namespaces_setup, test_namespaces_teardown)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_links_follow),
+	        TEST(test_vlan_interface_names_its_parent),
 	        TEST(test_link_renamed_and_recreated),
 	        TEST(test_addresses_follow),
 	        TEST(test_neighbour_changes_that_matter),

@@ -170,7 +170,7 @@ static uint32_t put_ethernet(struct frame *f, const struct frame_fields *fields)
 	put_mac(f, fields->mac_from);
 	for (unsigned i = 0; i < 2 && fields->tags[i]; i++) {
 		put16(f, fields->tags[i]);
-		put16(f, 20); // VLAN
+		put16(f, fields->tci ? fields->tci : 20);
 	}
 	put16(f, strchr(fields->source, ':') ? 0x86dd : 0x0800);
 	return f->length;

@@ -42,6 +42,7 @@ enum {
 struct frame_fields {
 	uint8_t mac_to, mac_from; // last bytes of 02:00:00:00:00:XX
 	uint16_t tags[2];         // TPIDs of VLAN tags in front of the EtherType
+	uint16_t tci;             // of each tag: priority and VLAN; 0: VLAN 20
 	const char *source;       // IPv4 or IPv6
 	const char *destination;
 	uint8_t ttl; // 0: 64
