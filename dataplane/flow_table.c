@@ -97,7 +97,11 @@ static enum sluice_flow_insert displace(const struct sluice_flow_table *t, const
 
 	struct survey s = survey_bucket(t, sluice_flow_secondary(t, hash), g->key, now);
 
-	// An old copy of the moving flow would be found before the new one, or instead of it.
+	// A live copy is another worker's, who is moving this flow too: whoever made a copy is
+	// alone in using it as the flow's place or clearing it. A dead one would be found before
+	// the new one, or instead of it.
+	if (s.same.entry && !sluice_flow_expired(t, s.same.value, now))
+		return SLUICE_FLOW_UNTRACKED;
 	to = s.same.entry ? s.same : s.usable;
 	probation = !to.entry && push_out;
 	if (probation)

@@ -244,11 +244,80 @@ static void established_flows_are_there_at_every_look(void **state)
 	free(memory);
 }
 
+enum {
+	ROUNDS = STEPS / 600,
+	BATCH = CAPACITY * 3 / 4, // confirmed flows that each of two workers brings
+};
+
+struct filler {
+	struct sluice_flow_table *t;
+	pthread_barrier_t *start;
+	uint64_t first; // key number
+	bool stored[BATCH];
+};
+
+static void *fill(void *arg)
+{
+	struct filler *f = arg;
+
+	pthread_barrier_wait(f->start);
+	for (unsigned i = 0; i < BATCH; i++) {
+		uint64_t key = key_of(f->first + i);
+
+		f->stored[i] = sluice_flow_insert(f->t, key, sluice_flow_hash(f->t, key),
+		                                  value_of(key, SLUICE_FLOW_ESTABLISHED, NOW),
+		                                  NOW) != SLUICE_FLOW_UNTRACKED;
+	}
+	return NULL;
+}
+
+static unsigned count_lost(const struct filler *f)
+{
+	unsigned lost = 0;
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		uint64_t key = key_of(f->first + i);
+
+		lost += f->stored[i] &&
+		        !sluice_flow_find(f->t, key, sluice_flow_hash(f->t, key)).entry;
+	}
+	return lost;
+}
+
+// Two workers who need the same place move the same flow out of it at once: neither may take the
+// other's copy for its own, and clear it when it comes second.
+static void two_workers_fill_the_table_and_lose_nothing(void **state)
+{
+	(void)state;
+	static struct filler fillers[2];
+	unsigned lost = 0;
+
+	for (uint64_t round = 0; round < ROUNDS; round++) {
+		struct sluice_flow_table t;
+		void *memory = flow_memory_new(&t, CAPACITY);
+		pthread_barrier_t start;
+		pthread_t threads[2];
+
+		pthread_barrier_init(&start, NULL, 2);
+		for (unsigned i = 0; i < 2; i++) {
+			fillers[i] = (struct filler){&t, &start, (2 * round + i) * BATCH, {0}};
+			assert_int_equal(pthread_create(&threads[i], NULL, fill, &fillers[i]), 0);
+		}
+		for (unsigned i = 0; i < 2; i++)
+			pthread_join(threads[i], NULL);
+		pthread_barrier_destroy(&start);
+		lost += count_lost(&fillers[0]) + count_lost(&fillers[1]);
+		free(memory);
+	}
+	assert_int_equal(lost, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_value_found_always_belongs_to_its_key),
 	        cmocka_unit_test(established_flows_are_there_at_every_look),
+	        cmocka_unit_test(two_workers_fill_the_table_and_lose_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
