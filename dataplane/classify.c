@@ -44,7 +44,8 @@ SLUICE_INLINE uint32_t match_return(const struct sluice_pipeline *ctx,
                                     const struct sluice_return_candidate *c, uint64_t packed)
 {
 	struct sluice_flow_value v = sluice_flow_unpack(packed);
-	uint32_t age = (ctx->now - v.seen) & SLUICE_FLOW_SEEN_MASK;
+	// Counted from the latest that a worker whose clock is ahead can have seen it.
+	uint32_t age = (ctx->now + SLUICE_FLOW_SKEW - v.seen) & SLUICE_FLOW_SEEN_MASK;
 
 	if (v.slot != c->slot || v.generation != ctx->snapshot->endpoints[v.slot].generation)
 		return 0;

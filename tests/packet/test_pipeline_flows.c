@@ -347,6 +347,24 @@ static void test_shared_endpoint_ignores_flows_of_its_neighbour(void **state)
 	world_free(s.w);
 }
 
+// The flow seen last is meant, also where the clock of the worker who saw it is ahead of the one of
+// the worker with the answer.
+static void test_shared_endpoint_answers_the_flow_seen_last(void **state)
+{
+	struct shared s = shared_new();
+	uint16_t port = 1024;
+
+	(void)state;
+	while (shared_in(&s, "10.96.0.1", port) != s.first)
+		port++;
+	s.w->pipeline.now++;
+	shared_in(&s, "10.96.0.2", port);
+	assert_int_equal(shared_out(&s, port), 2);
+	s.w->pipeline.now--;
+	assert_int_equal(shared_out(&s, port), 2);
+	world_free(s.w);
+}
+
 // The slot that a flow of the first service names belongs to another endpoint since.
 static void test_shared_endpoint_ignores_flows_of_its_slot_before(void **state)
 {
@@ -600,6 +618,7 @@ int main(void)
 	        cmocka_unit_test(test_slot_reused_binds_no_old_flow),
 	        cmocka_unit_test(test_slot_of_another_service_binds_no_flow),
 	        cmocka_unit_test(test_shared_endpoint_ignores_flows_of_its_neighbour),
+	        cmocka_unit_test(test_shared_endpoint_answers_the_flow_seen_last),
 	        cmocka_unit_test(test_shared_endpoint_ignores_flows_of_its_slot_before),
 	        cmocka_unit_test(test_draining_keeps_flows_and_takes_no_new_ones),
 	        cmocka_unit_test(test_syn_leaves_a_draining_endpoint),
