@@ -39,18 +39,19 @@ SLUICE_INLINE void classify_fragment(const struct sluice_snapshot *s, struct slu
 }
 
 // How well an entry explains a return packet; 0: not at all. A client may use one port for several
-// frontends in turn: the flow it has not closed is meant, and of those the one seen last.
+// frontends in turn: a live flow that it has not closed is meant, and of those the one seen last.
 SLUICE_INLINE uint32_t match_return(const struct sluice_pipeline *ctx,
                                     const struct sluice_return_candidate *c, uint64_t packed)
 {
 	struct sluice_flow_value v = sluice_flow_unpack(packed);
 	// Counted from the latest that a worker whose clock is ahead can have seen it.
 	uint32_t age = (ctx->now + SLUICE_FLOW_SKEW - v.seen) & SLUICE_FLOW_SEEN_MASK;
+	bool open;
 
 	if (v.slot != c->slot || v.generation != ctx->snapshot->endpoints[v.slot].generation)
 		return 0;
-	return (v.state == SLUICE_FLOW_CLOSING ? 0 : SLUICE_FLOW_SEEN_MASK + 1) +
-	       SLUICE_FLOW_SEEN_MASK - age + 1;
+	open = v.state != SLUICE_FLOW_CLOSING && !sluice_flow_expired(ctx->flows, packed, ctx->now);
+	return (open ? SLUICE_FLOW_SEEN_MASK + 1 : 0) + SLUICE_FLOW_SEEN_MASK - age + 1;
 }
 
 static inline void answer_for(const struct sluice_pipeline *ctx, struct sluice_packet *p,

@@ -293,7 +293,7 @@ static struct shared shared_new(void)
 	return s;
 }
 
-static uint32_t shared_in(struct shared *s, const char *vip, uint16_t port)
+static uint32_t shared_send(struct shared *s, const char *vip, uint16_t port, uint8_t flags)
 {
 	struct frame_fields fields = {.mac_to = HOST_0,
 	                              .mac_from = GATEWAY,
@@ -302,7 +302,7 @@ static uint32_t shared_in(struct shared *s, const char *vip, uint16_t port)
 	                              .destination = vip,
 	                              .destination_port = 80,
 	                              .protocol = TCP,
-	                              .flags = SYN};
+	                              .flags = flags};
 	struct outcome o;
 	struct frame f;
 
@@ -310,6 +310,11 @@ static uint32_t shared_in(struct shared *s, const char *vip, uint16_t port)
 	world_run_one(s->w, &f, &o);
 	assert_int_equal(o.packet.verdict, SLUICE_VERDICT_TRANSMIT);
 	return o.packet.slot;
+}
+
+static uint32_t shared_in(struct shared *s, const char *vip, uint16_t port)
+{
+	return shared_send(s, vip, port, SYN);
 }
 
 // The last byte of the address that the endpoint's answer carries; 0: dropped.
@@ -361,6 +366,27 @@ static void test_shared_endpoint_answers_the_flow_seen_last(void **state)
 	shared_in(&s, "10.96.0.2", port);
 	assert_int_equal(shared_out(&s, port), 2);
 	s.w->pipeline.now--;
+	assert_int_equal(shared_out(&s, port), 2);
+	world_free(s.w);
+}
+
+// What the client sends last is a FIN, and the answer to it is of that flow: one of the same port
+// that was never closed is long over.
+static void test_shared_endpoint_answers_no_dead_flow(void **state)
+{
+	struct shared s = shared_new();
+	uint16_t port = 1024;
+
+	(void)state;
+	while (shared_in(&s, "10.96.0.1", port) != s.first)
+		port++;
+	shared_send(&s, "10.96.0.1", port, ACK);
+	assert_int_equal(shared_out(&s, port), 1);
+	s.w->pipeline.now += 7201;
+	assert_int_equal(shared_out(&s, port), 1); // better than none
+	shared_in(&s, "10.96.0.2", port);
+	shared_send(&s, "10.96.0.2", port, ACK);
+	shared_send(&s, "10.96.0.2", port, FIN | ACK);
 	assert_int_equal(shared_out(&s, port), 2);
 	world_free(s.w);
 }
@@ -619,6 +645,7 @@ int main(void)
 	        cmocka_unit_test(test_slot_of_another_service_binds_no_flow),
 	        cmocka_unit_test(test_shared_endpoint_ignores_flows_of_its_neighbour),
 	        cmocka_unit_test(test_shared_endpoint_answers_the_flow_seen_last),
+	        cmocka_unit_test(test_shared_endpoint_answers_no_dead_flow),
 	        cmocka_unit_test(test_shared_endpoint_ignores_flows_of_its_slot_before),
 	        cmocka_unit_test(test_draining_keeps_flows_and_takes_no_new_ones),
 	        cmocka_unit_test(test_syn_leaves_a_draining_endpoint),
