@@ -410,8 +410,10 @@ unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
 	struct rte_mbuf *mbufs[SLUICE_BURST];
 	unsigned n, total = 0;
 
-	while ((n = rte_ring_sc_dequeue_burst(d->resolve, (void **)mbufs, SLUICE_BURST, NULL)) >
-	       0) {
+	// No more than the ring holds: workers may well be faster than send, and the control thread
+	// has to read the kernel's answer at some time.
+	while (total < RESOLVE_RING && (n = rte_ring_sc_dequeue_burst(d->resolve, (void **)mbufs,
+	                                                              SLUICE_BURST, NULL)) > 0) {
 		for (unsigned i = 0; i < n; i++) {
 			const uint8_t *data = rte_pktmbuf_mtod(mbufs[i], const uint8_t *);
 

@@ -34,8 +34,8 @@ int sluice_dataplane_start(struct sluice_dataplane *d);
 const struct sluice_snapshot *sluice_dataplane_publish(struct sluice_dataplane *d,
                                                        const struct sluice_snapshot *s);
 
-// Hands every packet that waits for its next hop to resolve, from the IP header on, to send.
-// Returns how many there were.
+// Hands the packets that wait for their next hop to resolve, from the IP header on, to send: as
+// many as can wait at a time, whatever comes meanwhile. Returns how many there were.
 unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
                                 void (*send)(void *context, const void *packet, size_t length),
                                 void *context);

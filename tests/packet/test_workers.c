@@ -27,6 +27,7 @@ enum {
 	FLOWS = 1000,
 	ROUNDS = 20, // packets of each flow
 	ENDPOINTS = 4,
+	FLOOD = 4000,
 	WAIT_MS = 20000,
 };
 
@@ -225,6 +226,71 @@ static void two_workers_share_flows_and_lose_no_packet(void **state)
 	world_free(f->world);
 }
 
+// Packets that wait for a next hop.
+struct flood {
+	struct fixture *f;
+	unsigned sent, waiting;
+};
+
+static uint64_t passed(const struct fixture *f)
+{
+	return sluice_counter_read(&sluice_dataplane_counters(f->dataplane, 0)->ports[0].passed);
+}
+
+static void wait_passed(const struct fixture *f, uint64_t packets)
+{
+	const struct timespec pause = {.tv_nsec = 20000};
+
+	for (unsigned i = 0; i < WAIT_MS * 50 && passed(f) < packets; i++)
+		nanosleep(&pause, NULL);
+	assert_int_equal(passed(f), packets);
+}
+
+// A worker is as fast as the control thread: for each packet that goes there is a new one.
+static void send_one_more(void *context, const void *packet, size_t length)
+{
+	struct flood *flood = context;
+
+	(void)packet;
+	assert_int_equal(length, 40);
+	flood->waiting--;
+	if (++flood->sent > FLOOD)
+		return;
+	assert_int_equal(rte_ring_enqueue(flood->f->in[0], packet_of(flood->f, 1, ACK)), 0);
+	flood->waiting++;
+	wait_passed(flood->f, flood->sent + 1);
+}
+
+static void an_unresolved_flood_does_not_hold_up_control(void **state)
+{
+	struct fixture *f = *state;
+	struct flood flood = {.f = f, .waiting = 1};
+	struct sluice_dataplane_config config = {
+	        .ports = f->ports,
+	        .port_count = 2,
+	        .lcores = f->eal.worker_lcores,
+	        .worker_count = f->eal.worker_count,
+	};
+	unsigned drained;
+
+	make_world(f);
+	for (unsigned i = 1; i <= ENDPOINTS; i++)
+		f->world->endpoints[i].adjacency.state = SLUICE_ADJACENCY_UNRESOLVED;
+	config.flows = &f->world->flows;
+	f->dataplane = sluice_dataplane_new(&config);
+	assert_non_null(f->dataplane);
+	assert_null(sluice_dataplane_publish(f->dataplane, &f->world->snapshot));
+	assert_int_equal(sluice_dataplane_start(f->dataplane), 0);
+	assert_int_equal(rte_ring_enqueue(f->in[0], packet_of(f, 1, SYN)), 0);
+	wait_passed(f, 1);
+	drained = sluice_dataplane_drain(f->dataplane, send_one_more, &flood);
+	assert_int_equal(drained, flood.sent);
+	assert_int_equal(flood.waiting, 1);
+	assert_in_range(drained, 1, 1024);
+	sluice_dataplane_free(f->dataplane);
+	world_free(f->world);
+}
+
 static void more_workers_than_queues_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -244,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(two_workers_share_flows_and_lose_no_packet),
+	        cmocka_unit_test(an_unresolved_flood_does_not_hold_up_control),
 	        cmocka_unit_test(more_workers_than_queues_are_refused),
 	};
 
