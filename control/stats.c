@@ -9,6 +9,7 @@
 
 enum {
 	WALK_INTERVAL_MS = 1000,
+	WALK_LATEST_MS = 12 * 3600 * 1000, // a walk also clears the table of the long dead
 };
 
 const double sluice_sync_bounds[SLUICE_SYNC_BUCKETS - 1] = {
@@ -31,6 +32,8 @@ void sluice_stats_sample(struct sluice_stats *s)
 {
 	const struct sluice_stats_source *source = s->source;
 
+	if (!s->flows_walked_ms || sluice_model_now_ms() - s->flows_walked_ms >= WALK_LATEST_MS)
+		sluice_stats_walk_flows(s);
 	if (!source->cycles)
 		return;
 	uint64_t now = source->cycles(source->context);

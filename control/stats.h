@@ -101,7 +101,8 @@ void sluice_stats_init(struct sluice_stats *s, struct sluice_stats_source *sourc
                        const struct sluice_model *model);
 void sluice_stats_free(struct sluice_stats *s);
 
-// Reads the workers' busy cycles; to be called once a second, so that ratios are of a second.
+// Reads the workers' busy cycles, and walks the flow table where nobody did for half a day; to be
+// called once a second, so that ratios are of a second.
 void sluice_stats_sample(struct sluice_stats *s);
 
 // A change that workers have (microseconds from request to answer), or one that was refused

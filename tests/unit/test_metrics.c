@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "control/metrics.h"
+#include "tests/unit/flow_memory.h"
 
 static struct sluice_worker_counters workers[2];
 static struct sluice_endpoint_counters endpoints[2][8];
@@ -40,6 +41,37 @@ static int teardown(void **unused)
 	sluice_stats_free(&stats);
 	sluice_model_free(&model);
 	return 0;
+}
+
+static uint32_t flow_clock(void *now)
+{
+	return *(uint32_t *)now;
+}
+
+// Nobody may ever ask for metrics, but an entry that is left in the table for twelve days seems to
+// be of today.
+static void test_dead_flows_are_cleared_without_being_asked_for(void **unused)
+{
+	struct sluice_flow_table flows;
+	void *memory = flow_memory_new(&flows, 1024);
+	uint32_t now = 1000;
+	uint64_t key = 1 << 16 | 1, hash = sluice_flow_hash(&flows, key);
+
+	(void)unused;
+	source.flows = &flows;
+	source.flow_now = flow_clock;
+	source.context = &now;
+	sluice_flow_insert(&flows, key, hash,
+	                   sluice_flow_pack((struct sluice_flow_value){.seen = now}), now);
+	sluice_stats_sample(&stats);
+	assert_non_null(sluice_flow_find(&flows, key, hash).entry);
+	now += 4 * 86400;
+	sluice_stats_sample(&stats); // not each time
+	assert_non_null(sluice_flow_find(&flows, key, hash).entry);
+	stats.flows_walked_ms -= 12 * 3600 * 1000;
+	sluice_stats_sample(&stats);
+	assert_null(sluice_flow_find(&flows, key, hash).entry);
+	free(memory);
 }
 
 static void expect_line(const struct sluice_strbuf *b, const char *line)
@@ -137,6 +169,7 @@ int main(void)
 	        ROW(test_numbers_are_sums_over_workers),
 	        ROW(test_service_counters_never_go_back),
 	        ROW(test_promtool_reads_the_text),
+	        ROW(test_dead_flows_are_cleared_without_being_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
