@@ -477,6 +477,7 @@ static int start_dataplane(struct sluice_daemon *d)
 	        .stats = &d->stats,
 	        .steer = d->steer,
 	        .announce = d->announce,
+	        .flows = &d->flow_file,
 	        .ports = d->ports,
 	        .port_count = d->port_count,
 	        .seed = d->config.cluster.seed ? d->config.cluster.seed : d->state.seed,

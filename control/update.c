@@ -15,6 +15,7 @@
 #include "control/state.h"
 #include "control/stats.h"
 #include "control/steer.h"
+#include "dataplane/flow_file.h"
 #include "dataplane/hash.h"
 #include "dataplane/worker.h"
 #include "sluice/log.h"
@@ -184,7 +185,10 @@ int sluice_update_now(struct sluice_updater *u)
 	struct sluice_compiled *fresh = compile(u);
 
 	if (fresh) {
-		sluice_state_save(u->with.state, u->with.model); // says itself what went wrong
+		// Says itself what went wrong.
+		int unsaved = sluice_state_save(u->with.state, u->with.model);
+
+		sluice_flow_file_trust(u->with.flows, unsaved == 0);
 		publish(u, fresh);
 		u->kernel_changed = 0;
 		result.rows_moved = fresh->rows_moved;

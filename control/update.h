@@ -15,6 +15,7 @@ struct event_base;
 struct sluice_announce;
 struct sluice_compiled;
 struct sluice_dataplane;
+struct sluice_flow_file;
 struct sluice_kernel;
 struct sluice_model;
 struct sluice_port;
@@ -43,6 +44,7 @@ struct sluice_update_context {
 	struct sluice_steer *steer;
 	struct sluice_announce *announce; // NULL: addresses are somebody else's business
 	struct sluice_dataplane *dataplane;
+	struct sluice_flow_file *flows;
 	const struct sluice_port *ports;
 	unsigned port_count;
 	const char *seed; // cluster seed

@@ -306,6 +306,7 @@ static int attach(struct sluice_flow_file *f, const struct mapping *m,
 	sluice_flow_table_set_timeouts(&f->table, &o->timeouts);
 	f->memory = m->memory;
 	f->size = m->size;
+	f->epoch = o->epoch;
 	f->hugepages = m->place > 0;
 	return 0;
 }
@@ -394,6 +395,13 @@ int sluice_flow_file_open(struct sluice_flow_file *f,
 		close(f->lock);
 	free(places);
 	return err;
+}
+
+void sluice_flow_file_trust(struct sluice_flow_file *f, bool trusted)
+{
+	struct sluice_flow_header *h = f->memory;
+
+	h->epoch = trusted ? f->epoch : ~f->epoch;
 }
 
 void sluice_flow_file_close(struct sluice_flow_file *f)

@@ -48,6 +48,7 @@ struct sluice_flow_file {
 
 	void *memory; // what follows is for flow_file.c
 	size_t size;
+	uint64_t epoch;
 	int lock;
 };
 
@@ -55,6 +56,10 @@ struct sluice_flow_file {
 // has it; -ENOSPC: no room for all of it.
 int sluice_flow_file_open(struct sluice_flow_file *f,
                           const struct sluice_flow_file_options *options);
+
+// Whether the next process may go on with the table. Not while its flows may be at slots that the
+// saved state does not know: they would be given to others. It may, as long as nobody says no.
+void sluice_flow_file_trust(struct sluice_flow_file *f, bool trusted);
 
 // Unmaps it and leaves the file for the next process. Workers must have stopped.
 void sluice_flow_file_close(struct sluice_flow_file *f);

@@ -69,4 +69,13 @@ xdp_attached eth0 || fail "nothing holds the traffic off while the process is aw
 start_sluiced
 wait_up web 1
 wait_for 5 get || fail "no answer after taking over"
+
+# Slots that were given while the state could not be saved mean something else after a restart.
+mkdir "$WORK/state/state.json.new"
+api PUT /v1/services/web/endpoints '{"endpoints": ["172.17.0.5:8080", "172.17.0.7:8080"]}' >/dev/null
+kill_sluiced
+rmdir "$WORK/state/state.json.new"
+start_sluiced
+grep -q 'flow table .*: fresh: the file does not belong to the saved state' "$WORK/sluiced.log" ||
+	fail "flows kept without their slots: $(grep 'flow table' "$WORK/sluiced.log")"
 finish

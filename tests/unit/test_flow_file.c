@@ -125,6 +125,26 @@ static void expect(const struct sluice_flow_file_options *o, enum sluice_flow_or
 	sluice_flow_file_close(&f);
 }
 
+static void flows_at_slots_that_were_not_saved_are_not_gone_on_with(void **state)
+{
+	(void)state;
+	struct sluice_flow_file_options o = options();
+	struct sluice_flow_file f;
+
+	open_filled(&o);
+	assert_int_equal(sluice_flow_file_open(&f, &o), 0);
+	sluice_flow_file_trust(&f, false);
+	sluice_flow_file_trust(&f, true); // saved after all
+	sluice_flow_file_close(&f);
+	expect(&o, SLUICE_FLOW_KEPT, FLOWS);
+	assert_int_equal(sluice_flow_file_open(&f, &o), 0);
+	sluice_flow_file_trust(&f, false);
+	assert_int_equal(count_right(&f), FLOWS); // but this process does
+	sluice_flow_file_close(&f);
+	expect(&o, SLUICE_FLOW_FRESH_EPOCH, 0);
+	expect(&o, SLUICE_FLOW_KEPT, FLOWS);
+}
+
 static void flows_survive_a_restart(void **state)
 {
 	(void)state;
@@ -457,6 +477,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        TEST(flows_survive_a_restart),
+	        TEST(flows_at_slots_that_were_not_saved_are_not_gone_on_with),
 	        TEST(flows_survive_a_change_of_capacity),
 	        TEST(a_table_that_got_too_small_loses_flows_and_says_how_many),
 	        TEST(expired_flows_are_left_behind),
