@@ -133,6 +133,11 @@ SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p, uint32_t l3)
 			sluice_packet_drop(p, SLUICE_DROP_TRUNCATED);
 			return;
 		}
+		if (next == IPPROTO_ROUTING && h[3] != 0) {
+			// Segments left: it goes elsewhere from here, by the kernel if at all.
+			p->verdict = SLUICE_VERDICT_PASS;
+			return;
+		}
 		if (next == IPPROTO_FRAGMENT) {
 			uint16_t offset;
 

@@ -31,7 +31,8 @@ struct steer_vlan {
 
 struct steer_extension {
 	__u8 next, length; // in 8 bytes, without the first 8
-	__be16 fragment;   // in a fragment header: offset in 8 bytes << 3 | more
+	__be16 fragment;   // in a fragment header: offset in 8 bytes << 3 | more; in a routing
+	                   // header: type << 8 | segments left
 	__be32 rest;
 };
 
@@ -103,6 +104,8 @@ static __always_inline _Bool steer_ipv6(void **at, void *end, struct steer_packe
 			break;
 		if ((void *)(e + 1) > end)
 			return 0;
+		if (next == IPPROTO_ROUTING && (e->fragment & bpf_htons(0x00ff)))
+			return 0; // it goes elsewhere from here
 		*at = e + 1;
 		if (next != IPPROTO_FRAGMENT) {
 			*at += e->length * 8;

@@ -91,11 +91,12 @@ static void put_extensions(struct frame *f, const struct frame_fields *fields)
 		}
 		put8(f, (uint8_t)(size / 8 - 1));
 		for (unsigned at = 2; at < size;) {
-			// PadN options; a routing header of type 0 with no segments left.
+			// PadN options; a routing header of type 0.
 			unsigned rest = size - at > 257 ? 257 : size - at;
 
 			put8(f, fields->extensions[i] == ROUTING ? 0 : 1);
-			put8(f, fields->extensions[i] == ROUTING ? 0 : (uint8_t)(rest - 2));
+			put8(f, fields->extensions[i] == ROUTING ? fields->segments_left
+			                                         : (uint8_t)(rest - 2));
 			for (unsigned k = 2; k < rest; k++)
 				put8(f, 0);
 			at += rest;

@@ -52,6 +52,7 @@ struct frame_fields {
 	unsigned ip_options;                       // bytes of them
 	uint16_t extensions[FRAME_EXTENSIONS_MAX]; // IPv6, in this order
 	unsigned extension_size;                   // bytes of each but FRAGMENT; 0: 8
+	uint8_t segments_left;                     // of each ROUTING
 	uint8_t protocol;
 	uint16_t source_port, destination_port;
 	uint32_t sequence, acknowledgement;

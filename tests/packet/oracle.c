@@ -111,6 +111,8 @@ static bool read_extension(struct reading *r, uint8_t *next, struct oracle_answe
 		return drop(a, SLUICE_DROP_BAD_HEADER);
 	if (r->l4 + 8 > r->head)
 		return drop(a, SLUICE_DROP_TRUNCATED);
+	if (*next == 43 && h[3] > 0)
+		return pass(a);
 	if (*next == 44)
 		r->fragment = get16(h + 2) / 8 != 0 ? LATER : h[3] % 2 == 1 ? FIRST : WHOLE;
 	r->l4 += *next == 44 ? 8 : (h[1] + 1) * 8;

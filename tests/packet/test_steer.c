@@ -69,6 +69,7 @@ struct shape {
 	uint8_t extensions[9]; // IPv6: header types, in order
 	uint16_t fragment;     // offset in 8 bytes
 	bool more;             // fragments
+	uint8_t segments_left; // IPv6: of routing headers
 };
 
 static void put_address(struct frame *f, int family, const char *text)
@@ -116,7 +117,9 @@ static void put_ipv6(struct frame *f, const struct shape *s)
 			zeros(f, 4);
 		} else {
 			put8(f, length);
-			zeros(f, 6 + length * 8);
+			put8(f, 0);
+			put8(f, *e == IPPROTO_ROUTING ? s->segments_left : 0);
+			zeros(f, 4 + length * 8);
 		}
 	}
 }
@@ -196,6 +199,9 @@ static const struct row {
         {"IPv6 hop-by-hop", OURS, {TO_VIP6, .extensions = {255}}},
         {"IPv6 destination options, longer", OURS, {TO_VIP6, .extensions = {IPPROTO_DSTOPTS}}},
         {"IPv6 routing", OURS, {TO_VIP6, .extensions = {IPPROTO_ROUTING}}},
+        {"IPv6 routing, segments left",
+         PASS,
+         {TO_VIP6, .extensions = {IPPROTO_DSTOPTS, IPPROTO_ROUTING}, .segments_left = 1}},
         {"IPv6 chain", OURS, {TO_VIP6, .extensions = {IPPROTO_DSTOPTS, IPPROTO_ROUTING, 60}}},
         {"IPv6 chain of 8", OURS, {TO_VIP6, .extensions = {60, 60, 60, 60, 60, 60, 60, 60}}},
         {"IPv6 chain of 9", PASS, {TO_VIP6, .extensions = {43, 43, 43, 43, 43, 43, 43, 43, 43}}},
