@@ -161,7 +161,8 @@ static int draft_set_endpoints(struct sluice_planner *w, const struct sluice_pla
 	return 0;
 }
 
-static int merge_slices(struct sluice_planner *w, const struct sluice_planned *p)
+// Where there is no slice, endpoints that were pushed stay. lost: there was one until now.
+static int merge_slices(struct sluice_planner *w, const struct sluice_planned *p, bool lost)
 {
 	const struct sluice_model_slices *set =
 	        w->plan->has_slices ? &w->plan->slices : &w->m->slices;
@@ -177,7 +178,7 @@ static int merge_slices(struct sluice_planner *w, const struct sluice_planned *p
 		                             p->draft->spec.namespace_, p->draft->spec.name);
 	if (r < 0)
 		return sluice_planner_no_memory(w->e);
-	r = any || p->live == NULL ? draft_set_endpoints(w, p, specs, n) : 0;
+	r = any || lost || p->live == NULL ? draft_set_endpoints(w, p, specs, n) : 0;
 	free(specs);
 	return r;
 }
@@ -344,23 +345,23 @@ static int own_slices(struct sluice_planner *w)
 	return 0;
 }
 
-// Every service of a Kubernetes Service takes its endpoints from slices anew.
-static int plan_slice_users(struct sluice_planner *w, const char *namespace_, const char *service)
+// Every service of a Kubernetes Service takes its endpoints from slices anew (lost: from fewer).
+static int plan_slice_users(struct sluice_planner *w, const char *namespace_, const char *service,
+                            bool lost)
 {
 	for (size_t i = 0; i < w->m->service_count; i++) {
 		struct sluice_model_service *s = w->m->services[i];
 
-		if (!same_string(s->kubernetes_name, service) ||
-		    strcmp(s->spec.namespace_, namespace_) != 0)
-			continue;
-		if (!plan_touch(w, s))
+		if (same_string(s->kubernetes_name, service) &&
+		    strcmp(s->spec.namespace_, namespace_) == 0 && !plan_touch(w, s))
 			return sluice_planner_no_memory(w->e);
 	}
 	for (size_t i = 0; i < w->plan->count; i++) {
 		const struct sluice_planned *p = &w->plan->services[i];
 
 		if (p->draft && same_string(p->draft->kubernetes_name, service) &&
-		    strcmp(p->draft->spec.namespace_, namespace_) == 0 && merge_slices(w, p) < 0)
+		    strcmp(p->draft->spec.namespace_, namespace_) == 0 &&
+		    merge_slices(w, p, lost) < 0)
 			return -EINVAL;
 	}
 	return 0;
@@ -390,7 +391,7 @@ static int put_slice(struct sluice_planner *w, const struct sluice_change *c)
 
 			w->plan->changed = true;
 			r = r < 0 ? sluice_planner_no_memory(w->e)
-			          : plan_slice_users(w, c->slice.namespace_, former);
+			          : plan_slice_users(w, c->slice.namespace_, former, true);
 			free(former);
 			if (r < 0)
 				return r;
@@ -399,7 +400,7 @@ static int put_slice(struct sluice_planner *w, const struct sluice_change *c)
 	if (sluice_model_slices_put(&w->plan->slices, &c->slice, digest, &changed) < 0)
 		return sluice_planner_no_memory(w->e);
 	w->plan->changed |= changed;
-	return plan_slice_users(w, c->slice.namespace_, c->slice.service);
+	return plan_slice_users(w, c->slice.namespace_, c->slice.service, false);
 }
 
 // Whether the list has the slice.
@@ -430,7 +431,7 @@ static int plan_lost_slices(struct sluice_planner *w)
 
 		sluice_model_slices_remove(&w->plan->slices, at);
 		w->plan->changed = true;
-		if (plan_slice_users(w, s->slice->namespace_, s->slice->service) < 0)
+		if (plan_slice_users(w, s->slice->namespace_, s->slice->service, true) < 0)
 			return -EINVAL;
 	}
 	return 0;
@@ -469,7 +470,7 @@ static int plan_changes(struct sluice_planner *w)
 		const struct sluice_planned *p = &w->plan->services[i];
 
 		if (p->draft && p->draft->kubernetes_name &&
-		    (!p->live || !same_shape(p->live, p->draft)) && merge_slices(w, p) < 0)
+		    (!p->live || !same_shape(p->live, p->draft)) && merge_slices(w, p, false) < 0)
 			return -EINVAL;
 	}
 	return 0;

@@ -212,6 +212,28 @@ static void test_slices_wait_for_their_service_and_yield_to_a_push(void **state)
 	assert_int_equal(m->slices.count, 0);
 }
 
+static void test_service_loses_what_its_last_slice_gave(void **state)
+{
+	struct sluice_model *m = *state;
+	struct sluice_error e;
+	const char *moved =
+	        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, "
+	        "metadata: {name: a, labels: {kubernetes.io/service-name: other}}, "
+	        "ports: [{port: 8080}], endpoints: [{addresses: [172.17.0.5]}]}";
+
+	fixture_apply(m, SLUICE_EDIT_APPLY,
+	              KUBERNETES_SERVICE "---\n" KUBERNETES_SLICE("a", "172.17.0.5"), &e);
+	assert_int_equal(m->services[0]->endpoint_count, 1);
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, moved, &e), 1);
+	assert_int_equal(m->services[0]->endpoint_count, 0);
+
+	fixture_apply(m, SLUICE_EDIT_FILE,
+	              KUBERNETES_SERVICE "---\n" KUBERNETES_SLICE("f", "172.17.0.6"), &e);
+	assert_int_equal(m->services[0]->endpoint_count, 1);
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_FILE, KUBERNETES_SERVICE, &e), 1);
+	assert_int_equal(m->services[0]->endpoint_count, 0);
+}
+
 static struct sluice_traffic slot_traffic[8];
 static unsigned compiled_freed;
 
@@ -283,6 +305,7 @@ int main(void)
 	        ROW(test_if_match_loses_against_a_later_change),
 	        ROW(test_file_reload_keeps_what_the_api_pushed_since),
 	        ROW(test_slices_wait_for_their_service_and_yield_to_a_push),
+	        ROW(test_service_loses_what_its_last_slice_gave),
 	        ROW(test_slots_and_counters_are_kept_until_workers_are_done),
 	        ROW(test_slots_that_run_out_refuse_the_change),
 	};
