@@ -10,6 +10,7 @@
 #include <event2/listener.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -329,11 +330,19 @@ void sluice_http_answer(struct sluice_http_request *r, int status, const char *c
 	}
 	evhttp_connection_set_closecb(evhttp_request_get_connection(r->request), NULL, NULL);
 	mark_busy(r, false);
+	bool head = evhttp_request_get_command(r->request) == EVHTTP_REQ_HEAD;
+
 	out = body->failed ? NULL : evbuffer_new();
-	if (!out || (body->len && evbuffer_add(out, body->data, body->len) < 0)) {
+	if (!out || (body->len && !head && evbuffer_add(out, body->data, body->len) < 0)) {
 		evhttp_send_error(r->request, 503, NULL);
 	} else {
 		sluice_http_set_header(r, "Content-Type", content_type);
+		if (head) { // evhttp would send the body, and no length
+			char length[24];
+
+			snprintf(length, sizeof(length), "%zu", body->len);
+			sluice_http_set_header(r, "Content-Length", length);
+		}
 		evhttp_send_reply(r->request, status, reason_phrase(status), out);
 	}
 	if (out)

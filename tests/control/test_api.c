@@ -452,6 +452,33 @@ static int connect_raw(void)
 	return fd;
 }
 
+static void test_answer_to_head_has_a_length_and_no_body(void **unused)
+{
+	static const char text[] = "HEAD /v1/services HTTP/1.1\r\nHost: x\r\n\r\n"
+	                           "GET /v1/services HTTP/1.1\r\nHost: x\r\n"
+	                           "Connection: close\r\n\r\n";
+	char answer[4096], length[64];
+	size_t len = 0;
+	ssize_t n;
+	int fd = connect_raw();
+
+	(void)unused;
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	while ((n = read(fd, answer + len, sizeof(answer) - 1 - len)) > 0)
+		len += (size_t)n;
+	answer[len] = '\0';
+	close(fd);
+	const char *end = strstr(answer, "\r\n\r\n");
+
+	assert_non_null(end);
+	assert_memory_equal(end + 4, "HTTP/1.1 200", 12); // the next answer, at once
+	const char *body = strstr(end + 4, "\r\n\r\n");
+
+	assert_non_null(body);
+	snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(body + 4));
+	assert_in_range((uintptr_t)strstr(answer, length), (uintptr_t)answer, (uintptr_t)end);
+}
+
 static void test_pipelined_requests_are_answered_in_order(void **unused)
 {
 	static const char text[] =
@@ -634,6 +661,7 @@ int main(void)
 	        ROW(test_if_match_with_the_etag_wins),
 	        ROW(test_dry_run_counts_rows_and_changes_nothing),
 	        ROW(test_body_over_16_mib_is_413),
+	        ROW(test_answer_to_head_has_a_length_and_no_body),
 	        ROW(test_pipelined_requests_are_answered_in_order),
 	        ROW(test_clients_that_leave_or_stall_harm_nobody),
 	        ROW(test_answers_outstanding_at_the_end_are_dropped),
