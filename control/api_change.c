@@ -2,6 +2,7 @@
 // A change, from its plan to the answer that says every worker has it.
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "control/api_internal.h"
@@ -52,12 +53,28 @@ static void change_free(struct sluice_api_change *c)
 	free(c);
 }
 
+// The model has the change, the workers have not: it goes live with the next publication.
+static void change_failed(struct sluice_api_change *c, int error)
+{
+	struct sluice_error e = {0};
+
+	sluice_error_set(&e, 503, "not_applied", NULL,
+	                 "kept, but not in use yet: the workers have what they had (%s)",
+	                 strerror(-error));
+	sluice_api_refuse(&c->call, &e);
+	change_free(c);
+}
+
 static void change_done(void *context, const struct sluice_update_result *result)
 {
 	struct sluice_api_change *c = context;
 	const struct sluice_api_context *api = &c->call.api->context;
 	struct sluice_strbuf b = {0};
 
+	if (result->error) {
+		change_failed(c, result->error);
+		return;
+	}
 	if (c->changed)
 		sluice_stats_sync_applied(api->stats, sluice_api_now_us() - c->call.started_us);
 	sluice_strbuf_printf(&b,

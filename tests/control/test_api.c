@@ -38,6 +38,7 @@ struct sluice_updater {
 	struct event *publish;
 	struct timeval delay;
 	uint64_t generation;
+	int error; // of each publication
 	struct waiting *waiting;
 };
 
@@ -49,13 +50,16 @@ static void publish(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	u->waiting = NULL;
-	sluice_state_save(u->state, u->model);
-	u->generation = u->model->generation;
-	sluice_model_reclaim(u->model, u->generation);
+	if (!u->error) {
+		sluice_state_save(u->state, u->model);
+		u->generation = u->model->generation;
+		sluice_model_reclaim(u->model, u->generation);
+	}
 	while (w) {
 		struct waiting *next = w->next;
 
-		w->done(w->context, &(struct sluice_update_result){.generation = u->generation,
+		w->done(w->context, &(struct sluice_update_result){.error = u->error,
+		                                                   .generation = u->generation,
 		                                                   .applied_us = 412,
 		                                                   .rows_moved = 16384});
 		free(w);
@@ -331,6 +335,23 @@ static void test_changes_are_answered_when_published(void **unused)
 	assert_int_equal(integer(t, "generation"), 5);
 	assert_true(json_is_true(json_object_get(t, "ready")));
 	assert_true(json_is_true(json_object_get(json_object_get(t, "state"), "saved")));
+	json_decref(t);
+}
+
+static void test_change_that_workers_do_not_get_is_no_success(void **unused)
+{
+	(void)unused;
+	d.updater.error = -ENOMEM;
+	json_t *t = json(call("PUT", "/v1/services/tomcat", NULL, TOMCAT), 503);
+
+	assert_string_equal(json_string_value(json_object_get(json_object_get(t, "error"), "code")),
+	                    "not_applied");
+	json_decref(t);
+	assert_int_equal(d.stats.sync.applied, 0);
+	assert_int_equal(d.stats.sync.failed, 1);
+	d.updater.error = 0; // the same again publishes it
+	t = json(call("PUT", "/v1/services/tomcat", NULL, TOMCAT), 200);
+	assert_int_equal(integer(t, "generation"), 1);
 	json_decref(t);
 }
 
@@ -657,6 +678,7 @@ int main(void)
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	        ROW(test_changes_are_answered_when_published),
+	        ROW(test_change_that_workers_do_not_get_is_no_success),
 	        ROW(test_refusals_say_what_and_change_nothing),
 	        ROW(test_if_match_with_the_etag_wins),
 	        ROW(test_dry_run_counts_rows_and_changes_nothing),
