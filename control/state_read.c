@@ -101,7 +101,7 @@ static int read_endpoints(struct reader *r, const json_t *v, const uint16_t *gen
 {
 	size_t n = json_array_size(v);
 
-	if (!json_is_array(v) || n > SLUICE_SERVICE_ENDPOINTS_MAX)
+	if (!json_is_array(v) || sluice_endpoints_fit(n, s->spec.table_size, NULL) < 0)
 		return bad(r, "a service's endpoints");
 	s->endpoints = calloc(n + 1, sizeof(*s->endpoints));
 	if (!s->endpoints)
@@ -111,6 +111,9 @@ static int read_endpoints(struct reader *r, const json_t *v, const uint16_t *gen
 
 		if (read_endpoint(r, json_array_get(v, s->endpoint_count), generations, e) < 0)
 			return -EINVAL;
+		if (sluice_address_family(&e->spec.address) !=
+		    sluice_address_family(&s->spec.address))
+			return bad(r, "an endpoint's family");
 		if (s->endpoint_count && sluice_endpoint_spec_compare(&e[-1].spec, &e->spec) >= 0)
 			return bad(r, "the order of endpoints");
 	}

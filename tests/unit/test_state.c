@@ -127,6 +127,63 @@ static void test_broken_file_is_kept_aside(void **unused)
 	}
 }
 
+// Replaces the first from by to, in the saved state.
+static void edit_file(const char *from, const char *to)
+{
+	char path[96], text[32768];
+
+	snprintf(path, sizeof(path), "%s/state.json", directory);
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	char *at = strstr(text, from);
+
+	assert_non_null(at);
+	f = fopen(path, "w");
+	fprintf(f, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	fclose(f);
+}
+
+// What the model would refuse of people it does not take from its file.
+static void test_endpoints_that_cannot_be_are_refused(void **unused)
+{
+	static const struct {
+		const char *from, *to;
+	} rows[] = {
+	        {"\"172.17.0.251\"", "\"fd00::251\""}, // last in the order, of another family
+	        {"\"tableSize\":65537", "\"tableSize\":251"}, // 251 rows, 252 endpoints
+	};
+	char text[8192];
+	size_t len = (size_t)snprintf(text, sizeof(text),
+	                              "name: a\nip: 10.0.0.1\nport: 8080\n"
+	                              "endpoints: [172.17.0.0:8080");
+
+	(void)unused;
+	sluice_log_set_level(0);
+	for (int i = 1; i < 252; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, ", 172.17.0.%d:8080", i);
+	snprintf(text + len, sizeof(text) - len, "]\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sluice_state s;
+		struct sluice_model m;
+		struct sluice_error e;
+
+		open_state(&s, &m);
+		assert_int_equal(fixture_apply(&m, SLUICE_EDIT_APPLY, text, &e), 1);
+		assert_int_equal(sluice_state_save(&s, &m), 0);
+		sluice_state_close(&s);
+		sluice_model_free(&m);
+		edit_file(rows[i].from, rows[i].to);
+		open_state(&s, &m);
+		assert_true(s.fresh);
+		assert_int_equal(m.service_count, 0);
+		sluice_state_close(&s);
+		sluice_model_free(&m);
+	}
+}
+
 static void test_directory_belongs_to_one_process(void **unused)
 {
 	struct sluice_state s, other;
@@ -162,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        ROW(test_what_flows_refer_to_survives_a_restart),
 	        ROW(test_broken_file_is_kept_aside),
+	        ROW(test_endpoints_that_cannot_be_are_refused),
 	        ROW(test_directory_belongs_to_one_process),
 	};
 
