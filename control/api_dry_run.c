@@ -6,78 +6,72 @@
 #include <stdlib.h>
 
 #include "control/api_internal.h"
+#include "control/maglev_table.h"
 #include "dataplane/hash.h"
-#include "dataplane/maglev.h"
 
-// A service's table and what its rows stand for.
-struct side {
-	struct sluice_maglev_endpoint *endpoints;
-	size_t count; // 0: no rows
-	uint16_t *rows;
-};
-
-static void side_free(struct side *s)
+// Only endpoints that take new flows have rows (any: all of them, alike); those that are not there
+// yet pass as ready.
+static size_t list_selectable(const struct sluice_api_context *api,
+                              const struct sluice_model_service *s, bool any,
+                              struct sluice_maglev_endpoint *out)
 {
-	free(s->endpoints);
-	free(s->rows);
-}
+	size_t n = 0;
 
-// Only endpoints that take new flows have rows; those that are not there yet pass as ready.
-static bool side_fill(const struct sluice_api_context *api, const struct sluice_model_service *s,
-                      struct side *out)
-{
-	const struct sluice_stats_source *source = api->stats->source;
-	struct sluice_hash_key key;
-
-	*out = (struct side){0};
-	if (!s || !s->endpoint_count)
-		return true;
-	out->endpoints = calloc(s->endpoint_count, sizeof(*out->endpoints));
-	out->rows = calloc(s->spec.table_size, sizeof(*out->rows));
-	if (!out->endpoints || !out->rows)
-		return false;
 	for (size_t i = 0; i < s->endpoint_count; i++) {
 		const struct sluice_model_endpoint *e = &s->endpoints[i];
 		const char *reason;
 
-		if (e->spec.state != SLUICE_STATE_ACTIVE || !e->spec.weight ||
-		    (e->generation && !sluice_stats_endpoint_ready(api->stats, e, &reason)))
+		if (!any &&
+		    (e->spec.state != SLUICE_STATE_ACTIVE || !e->spec.weight ||
+		     (e->generation && !sluice_stats_endpoint_ready(api->stats, e, &reason))))
 			continue;
-		out->endpoints[out->count++] = (struct sluice_maglev_endpoint){
+		out[n++] = (struct sluice_maglev_endpoint){
 		        .address = e->spec.address,
 		        .port = htons(e->spec.port),
-		        .weight = e->spec.weight,
+		        .weight = any ? 1 : e->spec.weight,
 		};
 	}
-	sluice_hash_key_expand(&key, source->seed ? source->seed : "");
-	return !out->count || sluice_maglev_fill(out->rows, s->spec.table_size, out->endpoints,
-	                                         out->count, &key) == 0;
+	return n;
 }
 
-// Rows that have an endpoint and would have another one, or none.
+// The table that compilation would make. NULL: none, as no endpoint takes flows.
+static struct sluice_maglev_table *table_of(const struct sluice_api_context *api,
+                                            const struct sluice_model_service *s)
+{
+	const char *seed = api->stats->source->seed;
+	struct sluice_maglev_table *table = NULL;
+	struct sluice_maglev_endpoint *endpoints;
+	struct sluice_hash_key key;
+	size_t n;
+
+	if (!s || !s->endpoint_count)
+		return NULL;
+	endpoints = calloc(s->endpoint_count, sizeof(*endpoints));
+	if (!endpoints)
+		return NULL;
+	n = list_selectable(api, s, false, endpoints);
+	if (n == 0 && s->spec.on_empty == SLUICE_ON_EMPTY_KEEP_LAST)
+		n = list_selectable(api, s, true, endpoints);
+	sluice_hash_key_expand(&key, seed ? seed : "");
+	if (n > 0)
+		table = sluice_maglev_table_of(NULL, s->spec.table_size, endpoints, n, &key);
+	free(endpoints);
+	return table;
+}
+
 static uint64_t rows_moved(const struct sluice_api_context *api, const struct sluice_planned *p)
 {
-	struct side before, after = {0};
+	struct sluice_maglev_table *before, *after;
 	uint64_t moved = 0;
 
-	if (!p->live || p->change == SLUICE_UNCHANGED)
+	if (p->change == SLUICE_UNCHANGED)
 		return 0;
-	uint32_t size = p->live->spec.table_size;
-
-	if (side_fill(api, p->live, &before) && side_fill(api, p->draft, &after) && before.count) {
-		bool comparable = after.count && p->draft->spec.table_size == size;
-
-		for (uint32_t i = 0; i < size; i++) {
-			const struct sluice_maglev_endpoint *a = &before.endpoints[before.rows[i]];
-			const struct sluice_maglev_endpoint *b =
-			        comparable ? &after.endpoints[after.rows[i]] : NULL;
-
-			moved += !b || a->port != b->port ||
-			         !sluice_address_equal(&a->address, &b->address);
-		}
-	}
-	side_free(&before);
-	side_free(&after);
+	before = table_of(api, p->live);
+	after = table_of(api, p->draft);
+	if (before || after)
+		moved = sluice_maglev_table_moved(before, after);
+	sluice_maglev_table_put(before);
+	sluice_maglev_table_put(after);
 	return moved;
 }
 

@@ -309,6 +309,9 @@ static int compile_services(struct compiler *c)
 	c->out->table_count = m->service_count;
 	for (size_t i = 0; !error && i < m->service_count; i++)
 		error = compile_service(c, (uint16_t)i);
+	for (size_t i = 0; i < m->gone_count; i++)
+		if (m->gone[i]->compiled)
+			c->out->rows_moved += sluice_maglev_table_moved(m->gone[i]->compiled, NULL);
 	for (size_t i = 0; i < c->in->fib->gateway_count; i++)
 		c->out->hops[c->out->hop_count++] = c->in->fib->gateways[i];
 	s->services = c->services;

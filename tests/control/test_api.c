@@ -434,6 +434,14 @@ static void test_dry_run_counts_rows_and_changes_nothing(void **unused)
 	assert_in_range(rows, 65537 / 2 - 700, 65537 / 2 + 700); // half, and a little more
 	assert_int_equal(integer(t, "flowsMoved"), 0);
 	json_decref(t);
+	t = json(call("DELETE", "/v1/services/tomcat?dryRun=true", NULL, NULL), 200);
+	assert_int_equal(integer(t, "rowsMoved"), 65537);
+	json_decref(t);
+	t = json(call("PUT", "/v1/services/new?dryRun=true", NULL,
+	              "{ip: 10.0.0.1, port: 80, tableSize: 251, endpoints: [172.17.0.5:8080]}"),
+	         200);
+	assert_int_equal(integer(t, "rowsMoved"), 251);
+	json_decref(t);
 	t = json(call("GET", "/v1/services/tomcat", NULL, NULL), 200);
 	assert_int_equal(json_array_size(json_object_get(t, "endpoints")), 2);
 	assert_int_equal(integer(t, "generation"), 1);
