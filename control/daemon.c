@@ -210,12 +210,13 @@ static void on_stop(evutil_socket_t fd, short what, void *argument)
 	event_base_loopbreak(d->base);
 }
 
+// 1 where something changed, 0 where not, or -EINVAL.
 static int load_services(struct sluice_daemon *d, const struct sluice_config *config,
                          struct sluice_error *e)
 {
 	const struct sluice_edit edit = {.kind = SLUICE_EDIT_FILE, .changes = &config->changes};
 
-	return sluice_model_apply(&d->model, &edit, e) < 0 ? -EINVAL : 0;
+	return sluice_model_apply(&d->model, &edit, e);
 }
 
 static struct sluice_flow_timeouts timeouts(const struct sluice_config *config)
@@ -230,32 +231,48 @@ static struct sluice_flow_timeouts timeouts(const struct sluice_config *config)
 	                                     }};
 }
 
+static int reload(struct sluice_daemon *d, struct sluice_error *e)
+{
+	uint64_t started = rte_get_tsc_cycles();
+	struct sluice_config fresh;
+	struct sluice_flow_timeouts t;
+	int changed, error;
+
+	if (sluice_config_load(d->options.config_path, &fresh, e) != 0)
+		return -EINVAL;
+	t = timeouts(&fresh);
+	changed = load_services(d, &fresh, e);
+	sluice_config_clear(&fresh);
+	if (changed < 0)
+		return changed;
+	sluice_flow_table_set_timeouts(&d->flow_file.table, &t);
+	error = sluice_update_now(d->updater);
+	if (error)
+		return sluice_error_set(e, 503, "not_applied", NULL, "services not in use yet: %s",
+		                        strerror(-error));
+	if (changed)
+		sluice_stats_sync_applied(&d->stats, (rte_get_tsc_cycles() - started) * 1000000 /
+		                                             rte_get_tsc_hz());
+	return 0;
+}
+
 // The services and the time-outs follow the file; what else it says needs a restart.
 static void on_reload(evutil_socket_t fd, short what, void *argument)
 {
 	struct sluice_daemon *d = argument;
-	struct sluice_config fresh;
 	struct sluice_error e = {0};
 
 	(void)fd;
 	(void)what;
 	sd_notify(0, "RELOADING=1");
-	if (sluice_config_load(d->options.config_path, &fresh, &e) != 0) {
-		log_refusal(&e);
-		log_error("%s not reloaded: everything stays as it was", d->options.config_path);
-	} else if (load_services(d, &fresh, &e) != 0) {
-		log_refusal(&e);
-		log_error("%s not reloaded: everything stays as it was", d->options.config_path);
-		sluice_config_clear(&fresh);
-	} else {
-		struct sluice_flow_timeouts t = timeouts(&fresh);
-
-		sluice_flow_table_set_timeouts(&d->flow_file.table, &t);
-		sluice_update_request(d->updater, NULL, NULL);
+	if (reload(d, &e) == 0) {
 		log_notice("%s reloaded: services and time-outs; ports, workers, memory and "
 		           "sockets change at the next start",
 		           d->options.config_path);
-		sluice_config_clear(&fresh);
+	} else {
+		sluice_stats_sync_refused(&d->stats, e.status);
+		log_refusal(&e);
+		log_error("%s not reloaded: everything stays as it was", d->options.config_path);
 	}
 	sd_notify(0, "READY=1");
 }
@@ -311,9 +328,9 @@ static int start_state(struct sluice_daemon *d)
 		d->state_open = true;
 		error = load_services(d, &d->config, &e);
 	}
-	if (error)
+	if (error < 0)
 		log_refusal(&e);
-	return error;
+	return error < 0 ? error : 0;
 }
 
 static int start_kernel(struct sluice_daemon *d)

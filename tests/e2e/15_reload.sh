@@ -10,6 +10,7 @@ set -euo pipefail
 
 generation() { metrics sluice_generation; }
 answers_from() { [ "$(get)" = "$1" ]; }
+syncs() { say "$(metrics sluice_sync_total result=applied) $(metrics sluice_sync_total result=refused)"; }
 complains() { grep -qE "$1" "$WORK/sluiced.log"; }
 
 begin reload
@@ -22,6 +23,7 @@ expect "before" "$(get)" 172.17.0.5
 config "$(service web "$VIP" 8080 TCP 172.17.0.7:8080)"
 reload_sluiced
 wait_for 5 answers_from 172.17.0.7 || fail "the reloaded file is not in use"
+expect "syncs counted" "$(syncs)" "1 0"
 
 before=$(generation)
 config "$(service web "$VIP" 99999 TCP 172.17.0.5:8080)"
@@ -45,5 +47,6 @@ config "$(
 )"
 reload_sluiced
 wait_up more 1
+expect "syncs counted, refused ones too" "$(syncs)" "2 3"
 expect "the next good file" "$(get) $(get "http://$VIP:8081/")" "172.17.0.5 172.17.0.7"
 finish
