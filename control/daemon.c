@@ -2,6 +2,7 @@
 
 // Start-up order, and why:
 //
+//   signals          kept until all stands: a start is finished, and then stopped cleanly
 //   state            locked first: a second daemon of the same state stops here
 //   kernel mirror    routes and neighbours are known before the first packet
 //   steering guard   where a killed process left its program, service traffic stays dropped
@@ -287,19 +288,25 @@ static struct event *add_timer(struct sluice_daemon *d, event_callback_fn callba
 	return e;
 }
 
-static int add_events(struct sluice_daemon *d)
+static int add_signals(struct sluice_daemon *d)
 {
 	static const struct {
 		int number;
 		event_callback_fn callback;
 	} signals[SIGNALS] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}};
 
+	signal(SIGPIPE, SIG_IGN); // a client that went away is no reason to stop
 	for (unsigned i = 0; i < SIGNALS; i++) {
 		d->signals[i] = evsignal_new(d->base, signals[i].number, signals[i].callback, d);
 		if (!d->signals[i])
 			return -ENOMEM;
 		event_add(d->signals[i], NULL);
 	}
+	return 0;
+}
+
+static int add_timers(struct sluice_daemon *d)
+{
 	d->drain_timer = add_timer(d, on_drain, DRAIN_MS);
 	d->second_timer = add_timer(d, on_second, 1000);
 	return d->drain_timer && d->second_timer ? 0 : -ENOMEM;
@@ -317,9 +324,10 @@ static int start_state(struct sluice_daemon *d)
 	struct sluice_error e = {0};
 	int error;
 
-	signal(SIGPIPE, SIG_IGN); // a client that went away is no reason to stop
 	d->base = event_base_new();
-	error = d->base ? sluice_model_init(&d->model, &hooks) : -ENOMEM;
+	error = d->base ? add_signals(d) : -ENOMEM;
+	if (!error)
+		error = sluice_model_init(&d->model, &hooks);
 	if (error)
 		return error;
 	sluice_stats_init(&d->stats, &d->source, &d->model);
@@ -543,7 +551,7 @@ static int start_servers(struct sluice_daemon *d)
 		log_refusal(&e);
 		return -EINVAL;
 	}
-	return add_events(d);
+	return add_timers(d);
 }
 
 static int start(struct sluice_daemon *d)

@@ -62,6 +62,17 @@ refuses "the metrics port taken" "$METRICS_PORT"
 xdp_attached eth0 && fail "a refused start leaves its XDP program"
 stop occupant
 
+# Signals in the middle of a start: it ends cleanly all the same, and what it attached goes.
+for number in HUP TERM; do
+	: >"$WORK/sluiced.log"
+	launch_sluiced
+	wait_for 5 xdp_attached eth0 || fail "no XDP program attached"
+	kill -s "$number" "${PIDS[sluiced]}"
+	stop sluiced TERM
+	expect "exit status after $number at start" "${EXITS[sluiced]}" 0
+	xdp_attached eth0 && fail "stopped at start, it leaves its XDP program"
+done
+
 # A killed one leaves its program; the next takes over, and stops cleanly.
 start_sluiced
 kill_sluiced
