@@ -114,6 +114,19 @@ static struct sluice_api_change *change_new(struct sluice_api_call *call,
 	return c;
 }
 
+// A generation that never was is of another life: one whose state was lost since.
+static bool generation_is_foreign(const struct sluice_api_call *call, struct sluice_error *e)
+{
+	uint64_t generation = call->api->context.model->generation;
+
+	if (!call->has_if_match || call->if_match == UINT64_MAX || call->if_match <= generation)
+		return false;
+	sluice_error_set(e, 409, "conflict", NULL,
+	                 "there is no generation %" PRIu64 ": the last one is %" PRIu64,
+	                 call->if_match, generation);
+	return true;
+}
+
 void sluice_api_change(struct sluice_api_call *call, struct sluice_edit *edit, bool list)
 {
 	const struct sluice_api_context *api = &call->api->context;
@@ -124,7 +137,7 @@ void sluice_api_change(struct sluice_api_call *call, struct sluice_edit *edit, b
 	edit->has_if_match = call->has_if_match;
 	edit->if_match = call->if_match;
 	edit->name = &call->name;
-	if (sluice_model_plan(api->model, edit, &plan, &e) < 0) {
+	if (generation_is_foreign(call, &e) || sluice_model_plan(api->model, edit, &plan, &e) < 0) {
 		sluice_api_refuse(call, &e);
 		return;
 	}

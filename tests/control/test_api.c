@@ -369,6 +369,7 @@ static void test_refusals_say_what_and_change_nothing(void **unused)
 	        {"PUT", "/v1/services/b", NULL, "{ip: 10.96.43.114, port: 8080}", 422},
 	        {"PUT", "/v1/services/tomcat", "Content-Type: image/png", "x", 415},
 	        {"PUT", "/v1/services/tomcat/endpoints", "If-Match: 0", "[]", 409},
+	        {"PUT", "/v1/services/tomcat/endpoints", "If-Match: 2", "[]", 409},
 	        {"PUT", "/v1/services/tomcat/endpoints", "If-Match: x", "[]", 400},
 	        {"PUT", "/v1/services/nobody/endpoints", NULL, "[]", 404},
 	        {"PATCH", "/v1/services/tomcat/endpoints", NULL, "{remove: [1.2.3.4:5]}", 404},
