@@ -187,11 +187,10 @@ static void add_neighbour(void *context, const struct sluice_kernel_neighbour *n
 	        add_adjacency(b, sluice_fib_adjacency(b->kernel, b->ports, b->port_count, &hop)));
 }
 
-static int make_tables(struct sluice_fib *f, size_t routes)
+static int make_tables(struct sluice_fib *f, size_t routes, bool big)
 {
 	static unsigned serial; // DPDK wants a name for each
 	char name[32];
-	bool big = routes > TRIE_ROUTES;
 	struct rte_fib_conf v4 = {
 	        .type = big ? RTE_FIB_DIR24_8 : RTE_FIB_DUMMY,
 	        .max_routes = (int)(routes + SPARE_ROUTES),
@@ -208,7 +207,13 @@ static int make_tables(struct sluice_fib *f, size_t routes)
 	f->v4 = rte_fib_create(name, SOCKET_ID_ANY, &v4);
 	snprintf(name, sizeof(name), "sluice-6-%u", serial);
 	f->v6 = rte_fib6_create(name, SOCKET_ID_ANY, &v6);
-	return f->v4 && f->v6 ? 0 : -ENOMEM;
+	if (f->v4 && f->v6)
+		return 0;
+	rte_fib_free(f->v4);
+	rte_fib6_free(f->v6);
+	f->v4 = NULL;
+	f->v6 = NULL;
+	return -ENOMEM;
 }
 
 size_t sluice_fib_memory(size_t routes)
@@ -222,6 +227,7 @@ size_t sluice_fib_memory(size_t routes)
 struct sluice_fib *sluice_fib_new(const struct sluice_kernel *kernel,
                                   const struct sluice_port *ports, unsigned port_count)
 {
+	static bool no_room; // without hugepages, memory is what the routes at start needed
 	size_t routes = sluice_kernel_route_count(kernel) + sluice_kernel_neighbour_count(kernel);
 	struct build b = {.kernel = kernel, .ports = ports, .port_count = port_count};
 
@@ -229,7 +235,14 @@ struct sluice_fib *sluice_fib_new(const struct sluice_kernel *kernel,
 	if (!b.fib)
 		return NULL;
 	b.fib->references = 1;
-	b.error = make_tables(b.fib, routes);
+	b.error = make_tables(b.fib, routes, routes > TRIE_ROUTES && !no_room);
+	if (b.error && routes > TRIE_ROUTES && !no_room) {
+		no_room = true;
+		log_warning("no memory for the fast tables that %zu routes and neighbours want: "
+		            "looked up in a trie until the next start",
+		            routes);
+		b.error = make_tables(b.fib, routes, false);
+	}
 	if (!b.error) {
 		add_adjacency(&b, (struct sluice_adjacency){.state = SLUICE_ADJACENCY_NONE});
 		sluice_kernel_routes_visit(kernel, add_route, &b);
