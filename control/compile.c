@@ -243,6 +243,26 @@ static size_t list_selectable(struct compiler *c, const struct sluice_model_serv
 	return n;
 }
 
+// Whether an endpoint would take new flows if its next hop answered, and the kernel is still
+// asking: clients are not refused for what the next millisecond may give, but try again.
+static bool is_resolving(const struct compiler *c, const struct sluice_model_service *s)
+{
+	for (size_t i = 0; i < s->endpoint_count; i++) {
+		const struct sluice_model_endpoint *e = &s->endpoints[i];
+		const struct sluice_kernel_neighbour *n;
+		struct sluice_kernel_hop hop;
+
+		if (e->spec.state != SLUICE_STATE_ACTIVE || e->spec.weight == 0 ||
+		    c->endpoints[e->slot].adjacency.state != SLUICE_ADJACENCY_UNRESOLVED ||
+		    sluice_kernel_hop_find(c->in->kernel, &e->spec.address, &hop) != 0)
+			continue;
+		n = sluice_kernel_neighbour_find(c->in->kernel, hop.ifindex, &hop.address);
+		if (!n || !n->failed)
+			return true;
+	}
+	return false;
+}
+
 static int compile_rows(struct compiler *c, const struct sluice_model_service *s, uint16_t index)
 {
 	struct sluice_service *out = &c->services[index];
@@ -262,6 +282,8 @@ static int compile_rows(struct compiler *c, const struct sluice_model_service *s
 			return -errno;
 		out->rows = table->rows;
 		out->slots = slots;
+	} else if (is_resolving(c, s)) {
+		out->on_empty = SLUICE_ON_EMPTY_DROP;
 	}
 	c->out->tables[index] = table;
 	if (table || s->compiled)

@@ -250,7 +250,8 @@ void sluice_kernel_neighbour_message(struct sluice_kernel *k, struct nlmsghdr *m
 	if ((s.nud & NUD_INCOMPLETE) != 0 && old.failed)
 		n->failed = true;
 	keep(k, &k->neighbours, &key, &s, SLUICE_KERNEL_DUMP_NEIGHBOURS, 0);
-	if (old.usable != n->usable || memcmp(old.mac, n->mac, sizeof(n->mac)) != 0)
+	if (old.usable != n->usable || memcmp(old.mac, n->mac, sizeof(n->mac)) != 0 ||
+	    (n->failed && !old.failed && sluice_kernel_watches(k, &hop)))
 		k->changes |= SLUICE_KERNEL_NEIGHBOURS;
 	if (old.usable != n->usable || n->failed)
 		sluice_kernel_watch_notice(k, &hop);

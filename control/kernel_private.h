@@ -125,5 +125,7 @@ void sluice_kernel_routes_sweep(struct sluice_kernel *k, enum sluice_kernel_dump
 // kernel_watch.c
 int sluice_kernel_watch_init(struct sluice_kernel *k);
 void sluice_kernel_watch_clear(struct sluice_kernel *k);
+// Whether it is a next hop in use.
+bool sluice_kernel_watches(const struct sluice_kernel *k, const struct sluice_kernel_hop *hop);
 // A neighbour became usable, or stopped being it.
 void sluice_kernel_watch_notice(struct sluice_kernel *k, const struct sluice_kernel_hop *hop);

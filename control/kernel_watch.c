@@ -157,6 +157,11 @@ static struct sluice_kernel_watched *watched_find(const struct sluice_kernel *k,
 	return bsearch(hop, k->watched, k->watched_count, sizeof(*k->watched), hop_compare);
 }
 
+bool sluice_kernel_watches(const struct sluice_kernel *k, const struct sluice_kernel_hop *hop)
+{
+	return watched_find(k, hop) != NULL;
+}
+
 void sluice_kernel_watch_notice(struct sluice_kernel *k, const struct sluice_kernel_hop *hop)
 {
 	struct sluice_kernel_watched *w = watched_find(k, hop);

@@ -56,4 +56,10 @@ expect "UDP, with an endpoint" "$(ask_udp "$VIP" 53 5)" "5 172.17.0.5"
 ctl set endpoints refuse >/dev/null 2>&1 ||
 	api PUT /v1/services/refuse/endpoints '{"endpoints": []}' >/dev/null
 expect "refuse, emptied" "$(knock "$VIP:8080")" 7
+
+# Nobody has that address, but while the kernel asks for it clients are left to try again.
+refused() { [ "$(knock "$VIP:8080")" = 7 ]; }
+api PUT /v1/services/refuse/endpoints '["172.17.0.99:8080"]' >/dev/null
+expect "refuse, next hop asked for" "$(knock "$VIP:8080")" 28
+wait_for 6 refused || fail "not refused when the next hop has failed"
 finish
