@@ -117,7 +117,7 @@ int sluice_http_listen_unix(const char *path, mode_t mode, const char *group,
 	return fd;
 }
 
-// "127.0.0.1:9690", "[::1]:9690", ":9690" -> host (NULL: all addresses) and service.
+// "127.0.0.1:9690", "[::1]:9690" -> host and service.
 static int split(char *text, const char **host, const char **service)
 {
 	char *colon = strrchr(text, ':');
@@ -130,22 +130,20 @@ static int split(char *text, const char **host, const char **service)
 	if (text[0] == '[' && colon > text && colon[-1] == ']') {
 		colon[-1] = '\0';
 		*host = text + 1;
-	} else if (!text[0] || strcmp(text, "*") == 0) {
-		*host = NULL;
 	}
-	return **service ? 0 : -EINVAL;
+	return **host && **service ? 0 : -EINVAL;
 }
 
-static int listen_on(const struct addrinfo *a, bool all)
+static int listen_on(const struct addrinfo *a)
 {
-	int on = 1, off = 0;
+	int on = 1;
 	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (a->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, all ? &off : &on, sizeof(on));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
 		int r = -errno;
 
@@ -168,18 +166,8 @@ int sluice_http_listen_tcp(const char *listen_text, struct sluice_error *e)
 
 	if (!text)
 		return refuse(e, 503, "out of memory");
-	if (split(text, &host, &service) == 0) {
-		hints.ai_family = host ? AF_UNSPEC : AF_INET6;
-		if (getaddrinfo(host, service, &hints, &found) == 0)
-			fd = listen_on(found, !host);
-		if (fd == -EAFNOSUPPORT && !host) { // no IPv6 in this kernel
-			freeaddrinfo(found);
-			found = NULL;
-			hints.ai_family = AF_INET;
-			if (getaddrinfo(host, service, &hints, &found) == 0)
-				fd = listen_on(found, true);
-		}
-	}
+	if (split(text, &host, &service) == 0 && getaddrinfo(host, service, &hints, &found) == 0)
+		fd = listen_on(found);
 	if (found)
 		freeaddrinfo(found);
 	free(text);
