@@ -3,12 +3,9 @@
 
 static void count_drops(struct sluice_pipeline *ctx, const struct sluice_burst *b)
 {
-	for (unsigned i = 0; i < b->count; i++) {
-		const struct sluice_packet *p = &b->packets[i];
-
-		if (p->verdict == SLUICE_VERDICT_DROP)
+	for (const struct sluice_packet *p = b->packets, *end = p + b->count; p < end; p++)
+		if (__builtin_expect(p->verdict == SLUICE_VERDICT_DROP, 0))
 			sluice_count(&ctx->counters->drops[p->reason], 1);
-	}
 }
 
 void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets, unsigned count)

@@ -12,10 +12,17 @@
 #include "dataplane/packet.h"
 #include "sluice/snapshot.h"
 
-// What is replaced by what. Sums are those of struct sluice_frontend.
+enum {
+	SLUICE_HOP_SUM =
+	        0x0001, // what a TTL less by one takes from the header's sum: htons(0x0100)
+};
+
+// What is replaced by what. Sums are those of struct sluice_frontend; old_address may have
+// SLUICE_HOP_SUM on top, so that the IP checksum is updated once for both.
 struct sluice_change {
 	const struct sluice_target *to;
-	uint16_t old_address, old_transport;
+	uint32_t old_address;
+	uint16_t old_transport;
 	uint16_t new_address, new_transport;
 };
 
@@ -62,17 +69,13 @@ SLUICE_INLINE uint8_t sluice_packet_ttl(const struct sluice_packet *p, enum slui
 	return ((const struct sluice_ipv6 *)sluice_packet_l3(p))->hop_limit;
 }
 
-// One hop less to live; the TTL must be more than 1.
+// One hop less to live; the TTL must be more than 1. IPv4's checksum is the caller's.
 SLUICE_INLINE void sluice_packet_hop(struct sluice_packet *p, enum sluice_family family)
 {
-	if (family == SLUICE_IPV4) {
-		struct sluice_ipv4 *ip = sluice_packet_l3(p);
-
-		ip->ttl--; // the upper byte of its word
-		ip->checksum = sluice_checksum_update(ip->checksum, htons(0x0100), 0);
-	} else {
+	if (family == SLUICE_IPV4)
+		((struct sluice_ipv4 *)sluice_packet_l3(p))->ttl--;
+	else
 		((struct sluice_ipv6 *)sluice_packet_l3(p))->hop_limit--;
-	}
 }
 
 // Whether a packet may be forwarded that way: its verdict says why not.

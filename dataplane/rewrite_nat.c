@@ -26,7 +26,7 @@ SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet 
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = {
 	        .to = &e->target,
-	        .old_address = f->address_sum,
+	        .old_address = f->address_sum + (uint32_t)SLUICE_HOP_SUM,
 	        .old_transport = f->transport_sum,
 	        .new_address = e->address_sum,
 	        .new_transport = e->transport_sum,
@@ -43,7 +43,7 @@ SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_pac
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = {
 	        .to = &f->target,
-	        .old_address = e->address_sum,
+	        .old_address = e->address_sum + (uint32_t)SLUICE_HOP_SUM,
 	        .old_transport = e->transport_sum,
 	        .new_address = f->address_sum,
 	        .new_transport = f->transport_sum,

@@ -33,7 +33,7 @@ void sluice_target_table_set(struct sluice_target_table *t, const struct sluice_
                              uint32_t value)
 {
 	enum sluice_family family = target->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6;
-	uint64_t i = sluice_hash_target(&t->key, sluice_target_view(target), family);
+	uint64_t i = sluice_target_table_hash(t, sluice_target_view(target), family);
 	struct sluice_target_entry *e;
 
 	for (;; i++) {

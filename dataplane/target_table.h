@@ -37,11 +37,28 @@ struct sluice_target_table *sluice_target_table_new(size_t count);
 void sluice_target_table_set(struct sluice_target_table *t, const struct sluice_target *target,
                              uint32_t value);
 
+// One round is enough: what is stored comes from the administrator, so nobody else can make
+// entries collide, and a search ends at the first free one.
+SLUICE_INLINE uint64_t sluice_target_table_hash(const struct sluice_target_table *t,
+                                                struct sluice_target_view v,
+                                                enum sluice_family family)
+{
+	uint64_t first, h = v.tail ^ t->key.k[0];
+	uint32_t middle;
+
+	if (family == SLUICE_IPV6) {
+		memcpy(&first, v.address, 8);
+		memcpy(&middle, v.address + 8, 4);
+		h ^= sluice_hash_fold(first ^ t->key.k[2], middle ^ t->key.k[3]);
+	}
+	return sluice_hash_fold(h, t->key.k[1]);
+}
+
 SLUICE_INLINE uint32_t sluice_target_table_get(const struct sluice_target_table *t,
                                                struct sluice_target_view v,
                                                enum sluice_family family)
 {
-	uint64_t i = sluice_hash_target(&t->key, v, family);
+	uint64_t i = sluice_target_table_hash(t, v, family);
 
 	for (;; i++) {
 		const struct sluice_target_entry *e = &t->entries[i & t->mask];
