@@ -156,6 +156,7 @@ static void fill_source(struct sluice_daemon *d)
 		        .endpoints = sluice_dataplane_endpoint_counters(d->dataplane, i),
 		        .endpoint_count = SLUICE_ENDPOINTS_MAX,
 		};
+	s->drained = sluice_dataplane_drained(d->dataplane);
 	s->flows = &d->flow_file.table;
 	s->cycles_per_second = rte_get_tsc_hz();
 	s->port_link = port_link;
@@ -167,13 +168,14 @@ static void fill_source(struct sluice_daemon *d)
 
 // ---- events
 
-static void send_slowly(void *context, const void *packet, size_t length)
+static int send_slowly(void *context, const void *packet, size_t length)
 {
 	struct sluice_daemon *d = context;
 	int error = sluice_slow_path_send(d->slow_path, packet, length);
 
 	if (error)
 		log_debug("packet not handed to the kernel: %s", strerror(-error));
+	return error;
 }
 
 static void on_drain(evutil_socket_t fd, short what, void *argument)

@@ -132,6 +132,8 @@ void sluice_stats_port(const struct sluice_stats *s, size_t port, struct sluice_
 		io->out_bytes += sluice_counter_read(&c->tx_bytes);
 		*passed += sluice_counter_read(&c->passed);
 	}
+	if (s->source->drained)
+		*passed += sluice_counter_read(&s->source->drained->ports[port].passed);
 }
 
 uint64_t sluice_stats_drops(const struct sluice_stats *s, enum sluice_drop reason)
@@ -140,6 +142,8 @@ uint64_t sluice_stats_drops(const struct sluice_stats *s, enum sluice_drop reaso
 
 	for (size_t i = 0; i < s->source->worker_count; i++)
 		sum += sluice_counter_read(&s->source->workers[i].counters->drops[reason]);
+	if (s->source->drained)
+		sum += sluice_counter_read(&s->source->drained->drops[reason]);
 	return sum;
 }
 

@@ -51,6 +51,8 @@ struct sluice_stats_source {
 	struct sluice_stats_port ports[SLUICE_PORTS_MAX];
 	size_t worker_count;
 	struct sluice_stats_worker workers[SLUICE_WORKERS_MAX];
+	// Packets that the control thread handed to the kernel: passed, and drops. NULL: none.
+	const struct sluice_worker_counters *drained;
 	const struct sluice_flow_table *flows; // NULL: none
 	uint64_t cycles_per_second;
 

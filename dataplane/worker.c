@@ -33,7 +33,8 @@ enum {
 	IDLE_SPIN_US = 50,   // without packets before a worker sleeps
 	IDLE_SLEEP_MIN_NS = 10000,
 	IDLE_SLEEP_MAX_NS = 250000,
-	CLOCK_US = 10000, // how old a worker's idea of the time may be
+	CLOCK_US = 10000,        // how old a worker's idea of the time may be
+	TX_PATIENCE_US = 100000, // how long packets wait for a port that takes none
 };
 
 struct queue {
@@ -44,6 +45,7 @@ struct queue {
 
 struct tx_buffer {
 	uint16_t count;
+	uint64_t stuck_since; // TSC of the first flush of these that sent none; 0: not stuck
 	struct rte_mbuf *packets[TX_BUFFER];
 };
 
@@ -67,6 +69,7 @@ struct sluice_dataplane {
 	atomic_bool stop;
 	unsigned worker_count;
 	struct worker *workers;
+	struct sluice_worker_counters drained; // writer: control
 };
 
 // ---- out
@@ -93,11 +96,35 @@ static void flush_port(struct worker *w, unsigned port)
 	memmove(tx->packets, tx->packets + sent, tx->count * sizeof(struct rte_mbuf *));
 }
 
+// A port that takes nothing for long has lost its link or its reader: the packets are old news.
+static void give_up_stuck(struct worker *w, struct tx_buffer *tx)
+{
+	uint64_t now = rte_rdtsc();
+
+	if (tx->stuck_since == 0) {
+		tx->stuck_since = now;
+	} else if (now - tx->stuck_since > TX_PATIENCE_US * (rte_get_tsc_hz() / 1000000)) {
+		sluice_count(&w->counters.drops[SLUICE_DROP_TX_FULL], tx->count);
+		rte_pktmbuf_free_bulk(tx->packets, tx->count);
+		tx->count = 0;
+		tx->stuck_since = 0;
+	}
+}
+
 static void flush(struct worker *w)
 {
-	for (unsigned i = 0; i < w->dataplane->port_count; i++)
-		if (w->tx[i].count > 0)
-			flush_port(w, i);
+	for (unsigned i = 0; i < w->dataplane->port_count; i++) {
+		struct tx_buffer *tx = &w->tx[i];
+		unsigned before = tx->count;
+
+		if (before == 0)
+			continue;
+		flush_port(w, i);
+		if (tx->count == before)
+			give_up_stuck(w, tx);
+		else
+			tx->stuck_since = 0;
+	}
 }
 
 static void transmit(struct worker *w, struct sluice_packet *p)
@@ -120,7 +147,8 @@ static void transmit(struct worker *w, struct sluice_packet *p)
 	tx->packets[tx->count++] = m;
 }
 
-// The kernel resolves the next hop and sends: the control thread gives it the packet.
+// The kernel resolves the next hop and sends: the control thread gives it the packet, and counts
+// it then. From here on the mbuf's port is the index of the port it came in by.
 static void resolve(struct worker *w, struct sluice_packet *p)
 {
 	struct rte_mbuf *m = p->buffer;
@@ -128,10 +156,9 @@ static void resolve(struct worker *w, struct sluice_packet *p)
 	m->data_off = (uint16_t)(p->data + p->l3 - (uint8_t *)m->buf_addr);
 	m->data_len = (uint16_t)(sluice_packet_end(p) - p->l3);
 	m->pkt_len = m->data_len;
-	if (m->nb_segs == 1 && rte_ring_mp_enqueue(w->dataplane->resolve, m) == 0) {
-		sluice_count(&w->counters.ports[p->port_in].passed, 1);
+	m->port = p->port_in;
+	if (m->nb_segs == 1 && rte_ring_mp_enqueue(w->dataplane->resolve, m) == 0)
 		return;
-	}
 	sluice_count(&w->counters.drops[SLUICE_DROP_NO_NEIGHBOUR], 1);
 	rte_pktmbuf_free(m);
 }
@@ -205,7 +232,7 @@ static uint32_t seconds_since_boot(void)
 
 // A worker's idea of time and idleness.
 struct pace {
-	uint64_t clock_at;    // when to look at the clock again, TSC
+	uint64_t clock_read;  // when the clock was last looked at, TSC
 	uint64_t last_packet; // TSC
 	uint64_t cycles_per_us;
 	long sleep_ns;
@@ -254,9 +281,10 @@ static int run(void *argument)
 	rte_rcu_qsbr_thread_online(d->rcu, w->id);
 	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
 		begin = rte_rdtsc();
-		if (begin >= pace.clock_at) {
+		// A difference, so that a TSC that was set back (a resumed machine's) is noticed.
+		if (begin - pace.clock_read > CLOCK_US * pace.cycles_per_us) {
 			w->pipeline.now = seconds_since_boot();
-			pace.clock_at = begin + CLOCK_US * pace.cycles_per_us;
+			pace.clock_read = begin;
 		}
 		if (poll_all(w) > 0) {
 			end = rte_rdtsc();
@@ -404,7 +432,7 @@ const struct sluice_snapshot *sluice_dataplane_publish(struct sluice_dataplane *
 }
 
 unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
-                                void (*send)(void *context, const void *packet, size_t length),
+                                int (*send)(void *context, const void *packet, size_t length),
                                 void *context)
 {
 	struct rte_mbuf *mbufs[SLUICE_BURST];
@@ -415,10 +443,13 @@ unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
 	while (total < RESOLVE_RING && (n = rte_ring_sc_dequeue_burst(d->resolve, (void **)mbufs,
 	                                                              SLUICE_BURST, NULL)) > 0) {
 		for (unsigned i = 0; i < n; i++) {
-			const uint8_t *data = rte_pktmbuf_mtod(mbufs[i], const uint8_t *);
+			struct rte_mbuf *m = mbufs[i];
 
-			send(context, data, mbufs[i]->data_len);
-			rte_pktmbuf_free(mbufs[i]);
+			if (send(context, rte_pktmbuf_mtod(m, const void *), m->data_len) == 0)
+				sluice_count(&d->drained.ports[m->port].passed, 1);
+			else
+				sluice_count(&d->drained.drops[SLUICE_DROP_NO_NEIGHBOUR], 1);
+			rte_pktmbuf_free(m);
 		}
 		total += n;
 	}
@@ -439,6 +470,11 @@ void sluice_dataplane_free(struct sluice_dataplane *d)
 	rte_free(d->rcu);
 	rte_free(d->workers);
 	rte_free(d);
+}
+
+const struct sluice_worker_counters *sluice_dataplane_drained(const struct sluice_dataplane *d)
+{
+	return &d->drained;
 }
 
 unsigned sluice_dataplane_worker_count(const struct sluice_dataplane *d)

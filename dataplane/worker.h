@@ -35,10 +35,14 @@ const struct sluice_snapshot *sluice_dataplane_publish(struct sluice_dataplane *
                                                        const struct sluice_snapshot *s);
 
 // Hands the packets that wait for their next hop to resolve, from the IP header on, to send: as
-// many as can wait at a time, whatever comes meanwhile. Returns how many there were.
+// many as can wait at a time, whatever comes meanwhile. What send took (0, else -errno) is passed,
+// the rest dropped. Returns how many there were. Control thread.
 unsigned sluice_dataplane_drain(struct sluice_dataplane *d,
-                                void (*send)(void *context, const void *packet, size_t length),
+                                int (*send)(void *context, const void *packet, size_t length),
                                 void *context);
+
+// What the drains counted: passed by port, and drops.
+const struct sluice_worker_counters *sluice_dataplane_drained(const struct sluice_dataplane *d);
 
 // Stops the workers, sends what they hold, and frees all.
 void sluice_dataplane_free(struct sluice_dataplane *d);

@@ -42,7 +42,8 @@ static inline uint64_t sluice_counter_read(const sluice_counter *c)
 	X(NO_RETURN_FLOW, "no_return_flow",                                                        \
 	  "an endpoint of several services answered a flow that the table does not know")          \
 	X(NO_ROUTE, "no_route", "the kernel has no route to the destination over a port")          \
-	X(NO_NEIGHBOUR, "no_neighbour", "next hop unresolved and the kernel's queue full")         \
+	X(NO_NEIGHBOUR, "no_neighbour",                                                            \
+	  "next hop unresolved, and the kernel did not take the packet")                           \
 	X(TOO_BIG, "too_big", "larger than the MTU of the port out")                               \
 	X(TX_FULL, "tx_full", "the port out took no more packets")                                 \
 	X(NO_BUFFER, "no_buffer", "no packet buffer for an answer")

@@ -232,22 +232,23 @@ struct flood {
 	unsigned sent, waiting;
 };
 
-static uint64_t passed(const struct fixture *f)
+// Until the first worker has received so many packets, and is done with them.
+static void wait_done(const struct fixture *f, uint64_t packets)
 {
-	return sluice_counter_read(&sluice_dataplane_counters(f->dataplane, 0)->ports[0].passed);
-}
-
-static void wait_passed(const struct fixture *f, uint64_t packets)
-{
+	const struct sluice_worker_counters *c = sluice_dataplane_counters(f->dataplane, 0);
 	const struct timespec pause = {.tv_nsec = 20000};
+	uint64_t polls;
 
-	for (unsigned i = 0; i < WAIT_MS * 50 && passed(f) < packets; i++)
+	for (unsigned i = 0; i < WAIT_MS * 50 && sluice_counter_read(&c->packets) < packets; i++)
 		nanosleep(&pause, NULL);
-	assert_int_equal(passed(f), packets);
+	assert_int_equal(sluice_counter_read(&c->packets), packets);
+	polls = sluice_counter_read(&c->polls);
+	for (unsigned i = 0; i < WAIT_MS * 50 && sluice_counter_read(&c->polls) < polls + 2; i++)
+		nanosleep(&pause, NULL);
 }
 
 // A worker is as fast as the control thread: for each packet that goes there is a new one.
-static void send_one_more(void *context, const void *packet, size_t length)
+static int send_one_more(void *context, const void *packet, size_t length)
 {
 	struct flood *flood = context;
 
@@ -255,10 +256,11 @@ static void send_one_more(void *context, const void *packet, size_t length)
 	assert_int_equal(length, 40);
 	flood->waiting--;
 	if (++flood->sent > FLOOD)
-		return;
+		return 0;
 	assert_int_equal(rte_ring_enqueue(flood->f->in[0], packet_of(flood->f, 1, ACK)), 0);
 	flood->waiting++;
-	wait_passed(flood->f, flood->sent + 1);
+	wait_done(flood->f, flood->sent + 1);
+	return flood->sent % 4 == 0 ? -ENETUNREACH : 0;
 }
 
 static void an_unresolved_flood_does_not_hold_up_control(void **state)
@@ -271,6 +273,7 @@ static void an_unresolved_flood_does_not_hold_up_control(void **state)
 	        .lcores = f->eal.worker_lcores,
 	        .worker_count = f->eal.worker_count,
 	};
+	const struct sluice_worker_counters *counted;
 	unsigned drained;
 
 	make_world(f);
@@ -282,11 +285,73 @@ static void an_unresolved_flood_does_not_hold_up_control(void **state)
 	assert_null(sluice_dataplane_publish(f->dataplane, &f->world->snapshot));
 	assert_int_equal(sluice_dataplane_start(f->dataplane), 0);
 	assert_int_equal(rte_ring_enqueue(f->in[0], packet_of(f, 1, SYN)), 0);
-	wait_passed(f, 1);
+	wait_done(f, 1);
 	drained = sluice_dataplane_drain(f->dataplane, send_one_more, &flood);
 	assert_int_equal(drained, flood.sent);
 	assert_int_equal(flood.waiting, 1);
 	assert_in_range(drained, 1, 1024);
+	// What the kernel did not take is no passed packet.
+	counted = sluice_dataplane_drained(f->dataplane);
+	assert_int_equal(sluice_counter_read(&counted->ports[0].passed), drained - drained / 4);
+	assert_int_equal(sluice_counter_read(&counted->drops[SLUICE_DROP_NO_NEIGHBOUR]),
+	                 drained / 4);
+	sluice_dataplane_free(f->dataplane);
+	world_free(f->world);
+}
+
+static uint64_t dropped(const struct fixture *f, enum sluice_drop reason)
+{
+	uint64_t n = 0;
+
+	for (unsigned w = 0; w < WORKERS; w++)
+		n += sluice_counter_read(
+		        &sluice_dataplane_counters(f->dataplane, w)->drops[reason]);
+	return n;
+}
+
+static uint64_t transmitted(const struct fixture *f)
+{
+	uint64_t n = 0;
+
+	for (unsigned w = 0; w < WORKERS; w++)
+		n += sluice_counter_read(
+		        &sluice_dataplane_counters(f->dataplane, w)->ports[1].tx_packets);
+	return n;
+}
+
+// Nobody reads the port out: when its ring is full, packets wait a moment and are dropped then,
+// not kept for ever and not forgotten.
+static void packets_for_a_stuck_port_are_dropped_in_time(void **state)
+{
+	struct fixture *f = *state;
+	struct sluice_port ports[2] = {f->ports[0], f->ports[1]};
+	struct sluice_dataplane_config config = {
+	        .ports = ports,
+	        .port_count = 2,
+	        .lcores = f->eal.worker_lcores,
+	        .worker_count = f->eal.worker_count,
+	};
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	make_world(f);
+	ports[1].rx_queues = 0;
+	config.flows = &f->world->flows;
+	f->dataplane = sluice_dataplane_new(&config);
+	assert_non_null(f->dataplane);
+	assert_null(sluice_dataplane_publish(f->dataplane, &f->world->snapshot));
+	assert_int_equal(sluice_dataplane_start(f->dataplane), 0);
+	for (unsigned i = 0; i < 2 * FLOWS; i++) {
+		assert_int_equal(rte_ring_enqueue(f->in[0], packet_of(f, i % FLOWS, ACK)), 0);
+		if (i % 500 == 499)
+			wait_done(f, i + 1);
+	}
+	for (unsigned ms = 0; ms < WAIT_MS; ms++) {
+		if (transmitted(f) + dropped(f, SLUICE_DROP_TX_FULL) == 2UL * FLOWS)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	assert_int_equal(transmitted(f) + dropped(f, SLUICE_DROP_TX_FULL), 2UL * FLOWS);
+	assert_in_range(transmitted(f), 1000, 1024); // the ring
 	sluice_dataplane_free(f->dataplane);
 	world_free(f->world);
 }
@@ -311,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(two_workers_share_flows_and_lose_no_packet),
 	        cmocka_unit_test(an_unresolved_flood_does_not_hold_up_control),
+	        cmocka_unit_test(packets_for_a_stuck_port_are_dropped_in_time),
 	        cmocka_unit_test(more_workers_than_queues_are_refused),
 	};
 
