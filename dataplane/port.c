@@ -96,6 +96,14 @@ static int device_configure(struct sluice_port *port, const struct rte_eth_dev_i
 	if (port->mtu == 0 && rte_eth_dev_get_mtu(port->id, &port->mtu) < 0)
 		port->mtu = RTE_ETHER_MTU;
 	conf.rxmode.mtu = port->mtu;
+	// Addresses and ports, so that a flow's packets stay in order; symmetric it need not be, as
+	// any worker takes any packet.
+	conf.rx_adv_conf.rss_conf.rss_hf =
+	        info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+	if (port->rx_queues > 1 && conf.rx_adv_conf.rss_conf.rss_hf)
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	// Buffers come from one pool and have one owner each.
+	conf.txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	if (info->max_mtu > 0 && port->mtu > info->max_mtu)
 		port->mtu = conf.rxmode.mtu = info->max_mtu;
 	return rte_eth_dev_configure(port->id, port->rx_queues, port->tx_queues, &conf);

@@ -122,7 +122,7 @@ static uint64_t received(const struct fixture *f, unsigned port)
 {
 	uint64_t n = 0;
 
-	for (unsigned w = 0; w < WORKERS; w++)
+	for (unsigned w = 0; w < sluice_dataplane_worker_count(f->dataplane); w++)
 		n += sluice_counter_read(
 		        &sluice_dataplane_counters(f->dataplane, w)->ports[port].rx_packets);
 	return n;
@@ -299,6 +299,62 @@ static void an_unresolved_flood_does_not_hold_up_control(void **state)
 	world_free(f->world);
 }
 
+static void start_workers(struct fixture *f, unsigned count)
+{
+	struct sluice_dataplane_config config = {
+	        .ports = f->ports,
+	        .port_count = 2,
+	        .lcores = f->eal.worker_lcores,
+	        .worker_count = count,
+	        .flows = &f->world->flows,
+	};
+
+	f->dataplane = sluice_dataplane_new(&config);
+	assert_non_null(f->dataplane);
+	assert_null(sluice_dataplane_publish(f->dataplane, &f->world->snapshot));
+	assert_int_equal(sluice_dataplane_start(f->dataplane), 0);
+}
+
+static uint64_t connections(const struct fixture *f, unsigned workers)
+{
+	uint64_t n = 0;
+
+	for (unsigned w = 0; w < workers; w++)
+		for (unsigned slot = 0; slot < WORLD_ENDPOINTS; slot++)
+			n += sluice_counter_read(
+			        &sluice_dataplane_endpoint_counters(f->dataplane, w)[slot]
+			                 .connections);
+	return n;
+}
+
+// A restart with another number of workers, and a Maglev table that would send every flow
+// elsewhere: the flow table keeps them all.
+static void flows_outlive_a_change_of_the_worker_count(void **state)
+{
+	struct fixture *f = *state;
+
+	make_world(f);
+	start_workers(f, 2);
+	send_round(f, 0);
+	send_round(f, 1);
+	assert_int_equal(connections(f, 2), FLOWS);
+	sluice_dataplane_free(f->dataplane);
+
+	f->world->turn++;
+	world_commit(f->world);
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		start_workers(f, workers);
+		for (unsigned flow = 0; flow < FLOWS; flow++)
+			assert_int_equal(
+			        rte_ring_enqueue(f->in[flow % WORKERS], packet_of(f, flow, ACK)),
+			        0);
+		wait_received(f, FLOWS);
+		assert_int_equal(connections(f, workers), 0);
+		sluice_dataplane_free(f->dataplane);
+	}
+	world_free(f->world);
+}
+
 static uint64_t dropped(const struct fixture *f, enum sluice_drop reason)
 {
 	uint64_t n = 0;
@@ -376,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(two_workers_share_flows_and_lose_no_packet),
 	        cmocka_unit_test(an_unresolved_flood_does_not_hold_up_control),
+	        cmocka_unit_test(flows_outlive_a_change_of_the_worker_count),
 	        cmocka_unit_test(packets_for_a_stuck_port_are_dropped_in_time),
 	        cmocka_unit_test(more_workers_than_queues_are_refused),
 	};
