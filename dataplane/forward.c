@@ -7,6 +7,9 @@
 
 static const struct sluice_forward_ops *const modes[SLUICE_FORWARD_COUNT] = {
         [SLUICE_FORWARD_NAT] = &sluice_forward_nat,
+        [SLUICE_FORWARD_L2DSR] = &sluice_forward_l2dsr,
+        [SLUICE_FORWARD_IPIP] = &sluice_forward_ipip,
+        [SLUICE_FORWARD_GUE] = &sluice_forward_gue,
 };
 
 static unsigned run_length(struct sluice_packet *const *packets, unsigned count)

@@ -18,6 +18,40 @@ struct sluice_forward_ops {
 };
 
 extern const struct sluice_forward_ops sluice_forward_nat;
+extern const struct sluice_forward_ops sluice_forward_l2dsr;
+extern const struct sluice_forward_ops sluice_forward_ipip;
+extern const struct sluice_forward_ops sluice_forward_gue;
+
+// Bytes that a mode puts in front of the IP packet; family: the endpoint's.
+static inline uint32_t sluice_forward_overhead(enum sluice_forwarding f, enum sluice_family family)
+{
+	uint32_t network =
+	        family == SLUICE_IPV4 ? sizeof(struct sluice_ipv4) : sizeof(struct sluice_ipv6);
+
+	if (f == SLUICE_FORWARD_GUE)
+		return network + (uint32_t)sizeof(struct sluice_udp);
+	return f == SLUICE_FORWARD_IPIP ? network : 0;
+}
+
+// The largest IP packet of a client that reaches the endpoint.
+static inline uint32_t sluice_forward_mtu(const struct sluice_endpoint *e, enum sluice_forwarding f)
+{
+	return e->adjacency.mtu - sluice_forward_overhead(f, e->target.family);
+}
+
+// Whether a packet that goes on as it came may: its verdict says why not.
+static inline bool sluice_forward_may_leave(struct sluice_packet *p,
+                                            const struct sluice_endpoint *e,
+                                            enum sluice_forwarding f)
+{
+	if (e->adjacency.state == SLUICE_ADJACENCY_NONE)
+		sluice_packet_drop(p, SLUICE_DROP_NO_ROUTE);
+	else if (p->length - p->l3 > sluice_forward_mtu(e, f))
+		sluice_packet_drop(p, SLUICE_DROP_TOO_BIG);
+	else
+		return true;
+	return false;
+}
 
 static inline void sluice_forward_count_in(const struct sluice_pipeline *ctx,
                                            const struct sluice_packet *p)

@@ -7,7 +7,8 @@
 //   classify  client to frontend, endpoint to client, or not ours    classify.c
 //   track     the flow table: known flows keep their endpoint        track.c
 //   select    new flows: Maglev row -> endpoint                      track.c
-//   forward   by the service's mode                                  forward.c, rewrite_*.c
+//   forward   by the service's mode                                  forward.c, rewrite_*.c,
+//                                                                     encap_*.c
 //   egress    MACs and VLAN tag of the way out                       egress.h
 //   refuse    no endpoint: a reset or "port unreachable"             refuse.c
 //
@@ -30,6 +31,7 @@ struct sluice_pipeline {
 	uint32_t now;                                       // seconds since boot
 	uint32_t refuse_second;                             // the second the budget is of
 	uint32_t refuse_budget;                             // answers left in that second
+	uint16_t tunnel_id; // of the next outer header that routers may fragment
 };
 
 enum {

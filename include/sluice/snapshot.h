@@ -47,6 +47,19 @@ enum sluice_forwarding {
 	SLUICE_FORWARD_COUNT,
 };
 
+// Whether endpoints get the packet in another one, so that their family is their own.
+static inline bool sluice_forwarding_is_tunnel(enum sluice_forwarding f)
+{
+	return f == SLUICE_FORWARD_IPIP || f == SLUICE_FORWARD_GUE;
+}
+
+// Whether endpoints get the packet as the client sent it: they have the virtual address and answer
+// from it, past this host.
+static inline bool sluice_forwarding_is_direct(enum sluice_forwarding f)
+{
+	return f == SLUICE_FORWARD_L2DSR || sluice_forwarding_is_tunnel(f);
+}
+
 // A place where clients reach a service: VIP and port, or a host address and node port.
 // Indexed by frontend id (stable for as long as the target serves the service; 0 is none).
 struct sluice_frontend {
@@ -62,10 +75,11 @@ struct sluice_endpoint {
 	alignas(64) struct sluice_target target;
 	uint16_t generation;  // matches the flow entries that may use this slot; 0: nobody has it
 	uint16_t service;     // index into services
-	uint16_t address_sum; // as in struct sluice_frontend
+	uint16_t address_sum; // as in struct sluice_frontend; of a tunnel: with its source's
 	uint16_t transport_sum;
 	struct sluice_adjacency adjacency;
-	uint8_t flags; // SLUICE_ENDPOINT_*
+	uint8_t flags;                       // SLUICE_ENDPOINT_*
+	struct sluice_address tunnel_source; // of the outer header, of the endpoint's family
 };
 static_assert(sizeof(struct sluice_endpoint) == 64, "one cache line");
 
