@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/maglev_table.h"
+#include "control/reach.h"
 #include "dataplane/checksum.h"
 #include "dataplane/hash.h"
 #include "dataplane/port.h"
@@ -39,6 +40,7 @@ struct compiler {
 	struct placed_frontend *frontends; // of a service together, VIP first
 	struct sluice_maglev_endpoint *selectable;
 	struct sluice_vlans *vlans; // by port
+	struct sluice_reacher reacher;
 	uint64_t now_ms;
 	int error; // of a visit
 };
@@ -203,19 +205,24 @@ static void compile_endpoint(struct compiler *c, const struct sluice_model_servi
                              uint16_t index, const struct sluice_model_endpoint *e)
 {
 	struct sluice_endpoint *out = &c->endpoints[e->slot];
-	struct sluice_kernel_hop *hop = &c->out->hops[c->out->hop_count];
+	struct sluice_reach reach;
 
+	sluice_reach_find(&c->reacher, &e->spec.address, s->spec.forwarding, &reach);
 	out->target = target_of(&e->spec.address, e->spec.port, s->spec.protocol);
 	out->generation = e->generation;
 	out->service = index;
 	out->address_sum = address_sum(&e->spec.address);
 	out->transport_sum = sluice_sum_add(out->address_sum, out->target.port);
 	out->flags = e->spec.state == SLUICE_STATE_DRAINING ? SLUICE_ENDPOINT_DRAINING : 0;
-	if (sluice_kernel_hop_find(c->in->kernel, &e->spec.address, hop) != 0)
-		return;
-	out->adjacency = sluice_fib_adjacency(c->in->kernel, c->in->ports, c->in->port_count, hop);
-	if (out->adjacency.state != SLUICE_ADJACENCY_NONE)
-		c->out->hop_count++;
+	out->adjacency = reach.adjacency;
+	if (sluice_forwarding_is_tunnel(s->spec.forwarding)) {
+		out->tunnel_source = reach.tunnel_source;
+		out->address_sum =
+		        sluice_sum_add(out->address_sum, address_sum(&reach.tunnel_source));
+	}
+	c->out->obstacles[e->slot] = reach.obstacle;
+	if (reach.hop.ifindex)
+		c->out->hops[c->out->hop_count++] = reach.hop;
 }
 
 // Which endpoints may take new flows: active, with weight, next hop resolved. Where there are
@@ -324,9 +331,11 @@ static int compile_services(struct compiler *c)
 	c->services = block(c, m->service_count, sizeof(*c->services));
 	c->endpoints = block(c, m->slots.high, sizeof(*c->endpoints));
 	c->selectable = calloc(most + 1, sizeof(*c->selectable));
+	c->out->obstacles = block(c, m->slots.high, sizeof(const char *));
 	c->out->tables = block(c, m->service_count, sizeof(struct sluice_maglev_table *));
 	c->out->hops = block(c, endpoints + c->in->fib->gateway_count + 1, sizeof(*c->out->hops));
-	if (!c->services || !c->endpoints || !c->selectable || !c->out->tables || !c->out->hops)
+	if (!c->services || !c->endpoints || !c->selectable || !c->out->obstacles ||
+	    !c->out->tables || !c->out->hops)
 		return -ENOMEM;
 	c->out->table_count = m->service_count;
 	for (size_t i = 0; !error && i < m->service_count; i++)
@@ -353,6 +362,14 @@ static int compare_candidates(const void *a, const void *b)
 	return order ? order : (int)x->is.frontend - (int)y->is.frontend;
 }
 
+// How many packets' sources a frontend explains: none where endpoints answer for themselves.
+static size_t returning_endpoints(const struct compiler *c, const struct placed_frontend *f)
+{
+	const struct sluice_model_service *s = c->in->model->services[f->service];
+
+	return sluice_forwarding_is_direct(s->spec.forwarding) ? 0 : s->endpoint_count;
+}
+
 // Each endpoint of each service under each of the service's frontends, sorted by endpoint.
 static struct candidate *list_candidates(const struct compiler *c, size_t *count)
 {
@@ -361,7 +378,7 @@ static struct candidate *list_candidates(const struct compiler *c, size_t *count
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->frontend_count; i++)
-		n += m->services[c->frontends[i].service]->endpoint_count;
+		n += returning_endpoints(c, &c->frontends[i]);
 	list = calloc(n + 1, sizeof(*list));
 	if (!list)
 		return NULL;
@@ -370,7 +387,7 @@ static struct candidate *list_candidates(const struct compiler *c, size_t *count
 		const struct placed_frontend *f = &c->frontends[i];
 		const struct sluice_model_service *s = m->services[f->service];
 
-		for (size_t k = 0; k < s->endpoint_count; k++)
+		for (size_t k = 0; k < returning_endpoints(c, f); k++)
 			list[n++] = (struct candidate){
 			        .endpoint = c->endpoints[s->endpoints[k].slot].target,
 			        .is = {.slot = s->endpoints[k].slot, .frontend = f->id},
@@ -534,7 +551,10 @@ struct sluice_compiled *sluice_compile(const struct sluice_compile_input *input)
 	if (!c.out)
 		return NULL;
 	c.out->fib = sluice_fib_get(input->fib);
-	error = compile_all(&c);
+	error = sluice_reacher_init(&c.reacher, input->kernel, input->ports, input->port_count);
+	if (!error)
+		error = compile_all(&c);
+	sluice_reacher_clear(&c.reacher);
 	free(c.addresses);
 	free(c.node_addresses);
 	free(c.frontends);
@@ -565,6 +585,12 @@ void sluice_compile_forget(void *context, void *compiled)
 {
 	(void)context;
 	sluice_maglev_table_put(compiled);
+}
+
+const char *sluice_compiled_obstacle(const struct sluice_compiled *c,
+                                     const struct sluice_model_endpoint *e)
+{
+	return sluice_compiled_endpoint(c, e) ? c->obstacles[e->slot] : "no route over a port";
 }
 
 const struct sluice_endpoint *sluice_compiled_endpoint(const struct sluice_compiled *c,

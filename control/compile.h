@@ -33,6 +33,7 @@ struct sluice_compiled {
 	struct sluice_steer_sets steer;
 	struct sluice_kernel_hop *hops; // next hops that endpoints and gateways need
 	size_t hop_count;
+	const char **obstacles; // by slot: why the endpoint can't be reached; NULL: it can
 
 	struct sluice_maglev_table **tables; // held, one per service (NULL: none)
 	size_t table_count;
@@ -47,6 +48,10 @@ void sluice_compiled_free(struct sluice_compiled *c);
 
 // Releases what a service keeps in `compiled`; fits sluice_model_hooks.
 void sluice_compile_forget(void *context, void *compiled);
+
+// Why the endpoint can't be reached; NULL: it can.
+const char *sluice_compiled_obstacle(const struct sluice_compiled *c,
+                                     const struct sluice_model_endpoint *e);
 
 // The endpoint as the snapshot has it, or NULL. port in host byte order.
 const struct sluice_endpoint *sluice_compiled_endpoint(const struct sluice_compiled *c,

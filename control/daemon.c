@@ -106,11 +106,11 @@ static bool port_link(void *context, size_t port, struct sluice_port_link *out)
 	return true;
 }
 
-static enum sluice_adjacency_state adjacency(void *context, const struct sluice_address *a)
+static const char *obstacle(void *context, const struct sluice_model_endpoint *e)
 {
 	const struct sluice_daemon *d = context;
 
-	return sluice_update_adjacency(d->updater, a);
+	return sluice_update_obstacle(d->updater, e);
 }
 
 static uint64_t cycles(void *context)
@@ -160,7 +160,7 @@ static void fill_source(struct sluice_daemon *d)
 	s->flows = &d->flow_file.table;
 	s->cycles_per_second = rte_get_tsc_hz();
 	s->port_link = port_link;
-	s->adjacency = adjacency;
+	s->obstacle = obstacle;
 	s->cycles = cycles;
 	s->flow_now = flow_now;
 	s->generation = generation;

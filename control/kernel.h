@@ -65,7 +65,9 @@ struct sluice_kernel_route {
 	uint8_t prefix_length; // 0..32, 0..128
 	uint8_t type;          // enum sluice_kernel_route_type
 	uint16_t next_hop_count;
+	bool has_source; // what the host itself sends that way comes from source
 	uint32_t metric;
+	struct sluice_address source;
 	struct sluice_kernel_next_hop *next_hops; // in the kernel's order
 };
 

@@ -126,6 +126,11 @@ static bool same_life(const struct sluice_kernel_route *route, const struct deco
 	return true;
 }
 
+static bool same_source(const struct sluice_kernel_route *a, const struct sluice_kernel_route *b)
+{
+	return a->has_source == b->has_source && sluice_address_equal(&a->source, &b->source);
+}
+
 static size_t hop_position(const struct sluice_kernel_route *route,
                            const struct sluice_kernel_next_hop *hop)
 {
@@ -273,6 +278,7 @@ static bool route_decode(struct sluice_kernel *k, struct nlmsghdr *message, stru
 	d->route.prefix = d->key.address;
 	d->route.prefix_length = header->rtm_dst_len;
 	d->route.metric = a[RTA_PRIORITY] ? nla_get_u32(a[RTA_PRIORITY]) : 0;
+	d->route.has_source = sluice_kernel_attribute_address(a[RTA_PREFSRC], &d->route.source);
 	if (d->route.type != SLUICE_KERNEL_ROUTE_UNICAST)
 		return true;
 	if (a[RTA_MULTIPATH] != NULL)
@@ -379,7 +385,7 @@ static void option_replace(struct sluice_kernel *k, struct sluice_kernel_route_o
                            const struct decoded *d)
 {
 	bool same = option->route.type == d->route.type && same_hops(&option->route, d) &&
-	            same_life(&option->route, d);
+	            same_life(&option->route, d) && same_source(&option->route, &d->route);
 
 	option->epoch = k->epochs[key_dump(&d->key)];
 	option->parts = 1;
@@ -390,6 +396,8 @@ static void option_replace(struct sluice_kernel *k, struct sluice_kernel_route_o
 		return;
 	}
 	option->route.type = d->route.type;
+	option->route.has_source = d->route.has_source;
+	option->route.source = d->route.source;
 	k->changes |= SLUICE_KERNEL_ROUTES;
 }
 
@@ -663,6 +671,8 @@ static void route_visit(void *context, const struct sluice_kernel_node *node)
 	if (decides(other) && other->prefix_length == route->prefix_length)
 		return; // the default table's own visit
 	thrown.type = decides(other) ? other->type : SLUICE_KERNEL_ROUTE_REJECT;
+	thrown.has_source = decides(other) && other->has_source;
+	thrown.source = decides(other) ? other->source : (struct sluice_address){0};
 	thrown.next_hops = decides(other) ? other->next_hops : NULL;
 	thrown.next_hop_count = decides(other) ? other->next_hop_count : 0;
 	v->visit(v->context, &thrown);

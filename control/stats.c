@@ -237,14 +237,9 @@ bool sluice_stats_endpoint_ready(const struct sluice_stats *s,
                                  const struct sluice_model_endpoint *e, const char **reason)
 {
 	const struct sluice_stats_source *source = s->source;
-	enum sluice_adjacency_state state =
-	        source->adjacency ? source->adjacency(source->context, &e->spec.address)
-	                          : SLUICE_ADJACENCY_READY;
 
-	*reason = state == SLUICE_ADJACENCY_NONE         ? "no route over a port"
-	          : state == SLUICE_ADJACENCY_UNRESOLVED ? "next hop unresolved"
-	                                                 : NULL;
-	return state == SLUICE_ADJACENCY_READY;
+	*reason = source->obstacle ? source->obstacle(source->context, e) : NULL;
+	return !*reason;
 }
 
 bool sluice_stats_ready(const struct sluice_stats *s,

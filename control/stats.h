@@ -58,8 +58,8 @@ struct sluice_stats_source {
 
 	// false: nothing known about the port (it is down). NULL: up, nothing counted.
 	bool (*port_link)(void *context, size_t port, struct sluice_port_link *out);
-	// Whether packets can be sent to an endpoint. NULL: ready.
-	enum sluice_adjacency_state (*adjacency)(void *context, const struct sluice_address *a);
+	// Why packets can't be sent to an endpoint; NULL: they can. NULL itself: they always can.
+	const char *(*obstacle)(void *context, const struct sluice_model_endpoint *e);
 	uint64_t (*cycles)(void *context);     // the counter that busy_cycles is of
 	uint32_t (*flow_now)(void *context);   // the clock of the flow table, seconds
 	uint64_t (*generation)(void *context); // published

@@ -131,6 +131,7 @@ static void note_reachability(const struct sluice_updater *u, const struct sluic
 			        before ? sluice_compiled_endpoint(before, &s->endpoints[k]) : NULL;
 			bool up = new &&new->adjacency.state == SLUICE_ADJACENCY_READY;
 			bool was = old && old->adjacency.state == SLUICE_ADJACENCY_READY;
+			const char *why = sluice_compiled_obstacle(now, &s->endpoints[k]);
 			char name[SLUICE_ENDPOINT_TEXT];
 
 			if (up == was)
@@ -138,10 +139,9 @@ static void note_reachability(const struct sluice_updater *u, const struct sluic
 			sluice_endpoint_format(&s->endpoints[k].spec.address,
 			                       s->endpoints[k].spec.port, name);
 			sluice_events_add(&s->events, up ? SLUICE_EVENT_UP : SLUICE_EVENT_DOWN,
-			                  up ? "%s: next hop resolved" : "%s: next hop unresolved",
-			                  name);
-			log_info("%s/%s: endpoint %s is %s", s->spec.namespace_, s->spec.name, name,
-			         up ? "reachable" : "unreachable: next hop unresolved");
+			                  "%s: %s", name, up ? "next hop resolved" : why);
+			log_info("%s/%s: endpoint %s is %s%s", s->spec.namespace_, s->spec.name,
+			         name, up ? "reachable" : "unreachable: ", up ? "" : why);
 		}
 	}
 }
@@ -287,14 +287,8 @@ uint64_t sluice_update_generation(const struct sluice_updater *u)
 	return u->compiled ? u->compiled->snapshot.generation : 0;
 }
 
-enum sluice_adjacency_state sluice_update_adjacency(const struct sluice_updater *u,
-                                                    const struct sluice_address *address)
+const char *sluice_update_obstacle(const struct sluice_updater *u,
+                                   const struct sluice_model_endpoint *e)
 {
-	struct sluice_kernel_hop hop;
-
-	if (sluice_kernel_hop_find(u->with.kernel, address, &hop) != 0)
-		return SLUICE_ADJACENCY_NONE;
-	return (enum sluice_adjacency_state)sluice_fib_adjacency(u->with.kernel, u->with.ports,
-	                                                         u->with.port_count, &hop)
-	        .state;
+	return u->compiled ? sluice_compiled_obstacle(u->compiled, e) : "nothing published";
 }

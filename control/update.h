@@ -18,6 +18,7 @@ struct sluice_dataplane;
 struct sluice_flow_file;
 struct sluice_kernel;
 struct sluice_model;
+struct sluice_model_endpoint;
 struct sluice_port;
 struct sluice_state;
 struct sluice_stats;
@@ -69,6 +70,6 @@ int sluice_update_now(struct sluice_updater *u);
 // The generation in use.
 uint64_t sluice_update_generation(const struct sluice_updater *u);
 
-// How packets for an address would leave now.
-enum sluice_adjacency_state sluice_update_adjacency(const struct sluice_updater *u,
-                                                    const struct sluice_address *address);
+// Why workers can't reach an endpoint; NULL: they can.
+const char *sluice_update_obstacle(const struct sluice_updater *u,
+                                   const struct sluice_model_endpoint *e);
