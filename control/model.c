@@ -2,6 +2,7 @@
 #include "control/model.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,19 @@ static char *copy_string(const char *s, bool *failed)
 	if (s && !copy)
 		*failed = true;
 	return copy;
+}
+
+int sluice_model_endpoints_suit(const struct sluice_model_service *s,
+                                const struct sluice_service_spec *spec, struct sluice_error *err)
+{
+	for (size_t i = 0; i < s->endpoint_count; i++) {
+		if (sluice_endpoint_suits(spec, &s->endpoints[i].spec, err) == 0)
+			continue;
+		if (s->spec.forwarding != spec->forwarding)
+			snprintf(err->path, sizeof(err->path), "forwarding");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 struct sluice_model_service *sluice_model_service_draft(const struct sluice_model_service *live)

@@ -15,6 +15,11 @@ struct sluice_model_service *sluice_model_service_draft(const struct sluice_mode
 // Frees all but compiled, which is not the model's.
 void sluice_model_service_free(struct sluice_model_service *s);
 
+// Whether all endpoints of a service could be those of spec: -EINVAL with *err, its path the key of
+// the service that they don't go with.
+int sluice_model_endpoints_suit(const struct sluice_model_service *s,
+                                const struct sluice_service_spec *spec, struct sluice_error *err);
+
 // Where the service is or would be; *found says which.
 size_t sluice_model_position(const struct sluice_model *m, const char *namespace_, const char *name,
                              bool *found);

@@ -261,17 +261,16 @@ static int keep_endpoints(struct sluice_planner *w, const struct sluice_planned 
 {
 	const struct sluice_model_service *live = p->live;
 	struct sluice_endpoint_spec *specs;
-	enum sluice_family family = sluice_address_family(&p->draft->spec.address);
+	struct sluice_error unfit = {0};
 
 	if (!live || !live->endpoint_count)
 		return 0;
-	if (sluice_address_family(&live->endpoints[0].spec.address) != family) {
+	if (sluice_model_endpoints_suit(live, &p->draft->spec, &unfit) < 0) {
 		if (p->draft->kubernetes_name)
 			return 0;
-		return sluice_planner_refuse(
-		        w, p, "ip", 422, "conflict",
-		        "the service's endpoints are not of the family of its new address; "
-		        "give endpoints too");
+		return sluice_planner_refuse(w, p, unfit.path, 422, "conflict",
+		                             "an endpoint that stays: %s; give endpoints too",
+		                             unfit.message);
 	}
 	specs = calloc(live->endpoint_count, sizeof(*specs));
 	if (!specs)

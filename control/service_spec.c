@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/address.h"
 #include "control/service_names.h"
 
 const struct sluice_name sluice_protocol_names[] = {
@@ -13,9 +14,9 @@ const struct sluice_name sluice_protocol_names[] = {
 };
 
 const struct sluice_name sluice_forwarding_names[] = {
-        {"nat", SLUICE_FORWARD_NAT},           {"fullnat", SLUICE_FORWARD_FULLNAT, true},
-        {"l2dsr", SLUICE_FORWARD_L2DSR, true}, {"ipip", SLUICE_FORWARD_IPIP, true},
-        {"gue", SLUICE_FORWARD_GUE, true},     {0},
+        {"nat", SLUICE_FORWARD_NAT},     {"fullnat", SLUICE_FORWARD_FULLNAT, true},
+        {"l2dsr", SLUICE_FORWARD_L2DSR}, {"ipip", SLUICE_FORWARD_IPIP},
+        {"gue", SLUICE_FORWARD_GUE},     {0},
 };
 
 const struct sluice_name sluice_affinity_names[] = {
@@ -124,4 +125,25 @@ int sluice_endpoint_spec_compare(const struct sluice_endpoint_spec *a,
 	int order = memcmp(&a->address, &b->address, sizeof(a->address));
 
 	return order != 0 ? order : (a->port > b->port) - (a->port < b->port);
+}
+
+int sluice_endpoint_suits(const struct sluice_service_spec *service,
+                          const struct sluice_endpoint_spec *endpoint, struct sluice_error *err)
+{
+	enum sluice_family family = sluice_address_family(&service->address);
+	char text[SLUICE_ENDPOINT_TEXT], vip[SLUICE_ADDRESS_TEXT];
+
+	if (!sluice_forwarding_is_tunnel(service->forwarding) &&
+	    sluice_address_family(&endpoint->address) != family)
+		return sluice_error_set(err, 422, "family", "ip",
+		                        "%s is not of the IPv%d that the service's %s is of",
+		                        sluice_address_format(&endpoint->address, text),
+		                        (int)family, sluice_address_format(&service->address, vip));
+	if (sluice_forwarding_is_direct(service->forwarding) && endpoint->port != service->port)
+		return sluice_error_set(
+		        err, 422, "port", "port",
+		        "%s has to have the service's port %u: forwarding by %s changes no port",
+		        sluice_endpoint_format(&endpoint->address, endpoint->port, text),
+		        service->port, sluice_forwarding_name(service->forwarding));
+	return 0;
 }

@@ -104,6 +104,11 @@ int sluice_endpoints_patch_read(const struct sluice_node *node,
                                 struct sluice_endpoints_patch *out, struct sluice_error *err);
 void sluice_endpoints_patch_clear(struct sluice_endpoints_patch *patch);
 
+// Whether the service can have the endpoint, by address family and port: -EINVAL, 422 with *err
+// (may be NULL) saying why not, and of which key.
+int sluice_endpoint_suits(const struct sluice_service_spec *service,
+                          const struct sluice_endpoint_spec *endpoint, struct sluice_error *err);
+
 // Whether count endpoints fit a table of that size: -EINVAL, 422 with *err naming a size that
 // does. For changes that add to what is there.
 int sluice_endpoints_fit(size_t count, uint32_t table_size, struct sluice_error *err);

@@ -239,9 +239,9 @@ static int read_long(const struct sluice_node *node, const struct list_rules *ru
 static int read_item(const struct sluice_node *node, const struct list_rules *rules,
                      struct sluice_endpoint_spec *out, struct sluice_error *err)
 {
-	enum sluice_family family = sluice_address_family(&rules->service->address);
-	char text[SLUICE_ADDRESS_TEXT], vip[SLUICE_ADDRESS_TEXT], shown[SHOWN];
+	struct sluice_error unfit = {0};
 	struct sluice_node place = *node;
+	char shown[SHOWN];
 	int rc;
 
 	*out = (struct sluice_endpoint_spec){.port = rules->service->target_port, .weight = 1};
@@ -249,21 +249,17 @@ static int read_item(const struct sluice_node *node, const struct list_rules *ru
 		rc = read_short(node, rules, out, err);
 	} else if (json_is_object(node->value)) {
 		rc = read_long(node, rules, out, err);
-		sluice_node_member(node, "ip", &place);
 	} else {
 		return sluice_node_error(node, err, BAD,
 		                         "%s is not an endpoint: {ip: ..., port: ...} or "
 		                         "'ADDRESS:PORT'",
 		                         sluice_node_show(node, shown, sizeof(shown)));
 	}
-	if (rc < 0)
+	if (rc < 0 || sluice_endpoint_suits(rules->service, out, &unfit) == 0)
 		return rc;
-	if (sluice_address_family(&out->address) != family)
-		return sluice_node_error(&place, err, 422, "family",
-		                         "%s is not of the IPv%d that the service's %s is of",
-		                         sluice_address_format(&out->address, text), (int)family,
-		                         sluice_address_format(&rules->service->address, vip));
-	return 0;
+	if (json_is_object(node->value))
+		sluice_node_member(node, unfit.path, &place);
+	return sluice_node_error(&place, err, unfit.status, unfit.code, "%s", unfit.message);
 }
 
 static int compare_items(const void *a, const void *b)
@@ -447,6 +443,32 @@ static int name_settle(const struct sluice_node *node, const char *key, const ch
 	return 0;
 }
 
+// What makes no sense where endpoints get the client's packet as it is.
+static int check_direct(const struct sluice_node *node, const struct sluice_service_spec *spec,
+                        struct sluice_error *err)
+{
+	const char *mode = sluice_forwarding_name(spec->forwarding);
+	struct sluice_node place = *node;
+
+	if (!sluice_forwarding_is_direct(spec->forwarding))
+		return 0;
+	if (spec->target_port != spec->port) {
+		sluice_node_member(node, "targetPort", &place);
+		return sluice_node_error(&place, err, 422, "port",
+		                         "%u is not the service's port %u: forwarding by %s "
+		                         "changes no port",
+		                         spec->target_port, spec->port, mode);
+	}
+	if (spec->node_port != 0) {
+		sluice_node_member(node, "nodePort", &place);
+		return sluice_node_error(&place, err, 422, "port",
+		                         "with forwarding by %s endpoints answer for the virtual "
+		                         "address, not for this host's",
+		                         mode);
+	}
+	return 0;
+}
+
 static int raw_service_finish(const struct sluice_node *node,
                               const struct sluice_service_name *name, struct raw_service *raw,
                               struct sluice_error *err)
@@ -467,6 +489,9 @@ static int raw_service_finish(const struct sluice_node *node,
 	spec->forwarding = (enum sluice_forwarding)raw->forwarding;
 	spec->external_policy = (enum sluice_traffic_policy)raw->policy;
 	spec->on_empty = (enum sluice_on_empty)raw->on_empty;
+	rc = check_direct(node, spec, err);
+	if (rc < 0)
+		return rc;
 	if (!sluice_node_member(node, "endpoints", &endpoints))
 		return 0;
 	rc = read_service_list(&endpoints, spec, &list, err);

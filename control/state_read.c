@@ -111,9 +111,8 @@ static int read_endpoints(struct reader *r, const json_t *v, const uint16_t *gen
 
 		if (read_endpoint(r, json_array_get(v, s->endpoint_count), generations, e) < 0)
 			return -EINVAL;
-		if (sluice_address_family(&e->spec.address) !=
-		    sluice_address_family(&s->spec.address))
-			return bad(r, "an endpoint's family");
+		if (sluice_endpoint_suits(&s->spec, &e->spec, NULL) < 0)
+			return bad(r, "an endpoint's family or port");
 		if (s->endpoint_count && sluice_endpoint_spec_compare(&e[-1].spec, &e->spec) >= 0)
 			return bad(r, "the order of endpoints");
 	}

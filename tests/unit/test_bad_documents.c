@@ -155,7 +155,25 @@ static const struct row rows[] = {
         {APPLY, 400, "{" WEB ", protocol: tcp}\n",
          "t.yaml:1: protocol: 'tcp' is not one of TCP, UDP, SCTP or QUIC"},
         {APPLY, 422, "{" WEB ", forwarding: fullnat}\n",
-         "t.yaml:1: forwarding: 'fullnat' is not supported by this version (supported: nat)"},
+         "t.yaml:1: forwarding: 'fullnat' is not supported by this version (supported: nat, "
+         "l2dsr, ipip or gue)"},
+        {APPLY, 422, "{" WEB ", forwarding: ipip, targetPort: 8080}\n",
+         "t.yaml:1: targetPort: 8080 is not the service's port 80: forwarding by ipip changes no "
+         "port"},
+        {APPLY, 422, "{" WEB ", forwarding: gue, nodePort: 30080}\n",
+         "t.yaml:1: nodePort: with forwarding by gue endpoints answer for the virtual address, "
+         "not for this host's"},
+        {APPLY, 422, "{" WEB ", forwarding: l2dsr, endpoints: ['10.0.1.1:8080']}\n",
+         "t.yaml:1: endpoints[0]: 10.0.1.1:8080 has to have the service's port 80: forwarding by "
+         "l2dsr changes no port"},
+        {APPLY, 422, "{" WEB ", forwarding: ipip, endpoints: [{ip: 'fd00::1', port: 81}]}\n",
+         "t.yaml:1: endpoints[0].port: [fd00::1]:81 has to have the service's port 80: forwarding "
+         "by ipip changes no port"},
+        {APPLY, 422, "{" WEB ", forwarding: l2dsr, endpoints: ['[fd00::1]:80']}\n",
+         "t.yaml:1: endpoints[0]: fd00::1 is not of the IPv4 that the service's 10.0.0.1 is of"},
+        {APPLY, 422, "{" WEB ", endpoints: [{ip: 'fd00::1'}]}\n",
+         "t.yaml:1: endpoints[0].ip: fd00::1 is not of the IPv4 that the service's 10.0.0.1 is "
+         "of"},
         {APPLY, 422, "{" WEB ", sessionAffinity: ClientIP}\n",
          "t.yaml:1: sessionAffinity: 'ClientIP' is not supported by this version (supported: "
          "None)"},

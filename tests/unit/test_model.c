@@ -97,6 +97,42 @@ static void test_services_may_swap_addresses_in_one_change(void **state)
 	assert_int_equal(m->generation, 2);
 }
 
+// A service's forwarding changes under its endpoints, where they go with the new mode.
+static void test_forwarding_changes_where_the_endpoints_allow(void **state)
+{
+#define WEB "name: web\nip: 10.0.0.1\nport: 8080\n"
+	struct sluice_model *m = *state;
+	struct sluice_error e;
+
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY,
+	                               WEB "forwarding: nat\nendpoints: [172.17.0.5:8080]\n", &e),
+	                 1);
+	struct sluice_model_endpoint before = *fixture_find(m, "web", 5);
+
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, WEB "forwarding: l2dsr\n", &e), 1);
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, WEB "forwarding: gue\n", &e), 1);
+	assert_int_equal(fixture_find(m, "web", 5)->slot, before.slot);
+	assert_int_equal(fixture_find(m, "web", 5)->generation, before.generation);
+	assert_int_equal(fixture_endpoints(m, "web", "{add: ['[fd00::5]:8080']}", &e), 1);
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, WEB "forwarding: ipip\n", &e), 1);
+
+	// Of two families, or with other ports, they can't be another mode's.
+	assert_true(fixture_apply(m, SLUICE_EDIT_APPLY, WEB "forwarding: nat\n", &e) < 0);
+	assert_int_equal(e.status, 422);
+	assert_string_equal(e.path, "forwarding");
+	assert_true(fixture_apply(m, SLUICE_EDIT_APPLY,
+	                          "name: web\nip: 10.0.0.1\nport: 80\nforwarding: ipip\n", &e) < 0);
+	assert_int_equal(e.status, 422);
+	assert_string_equal(e.path, "port");
+	assert_int_equal(fixture_endpoints(m, "web", "{remove: ['[fd00::5]:8080']}", &e), 1);
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, WEB "forwarding: nat\n", &e), 1);
+	assert_int_equal(fixture_endpoints(m, "web", "{add: ['172.17.0.6:81']}", &e), 1);
+	assert_true(fixture_apply(m, SLUICE_EDIT_APPLY, WEB "forwarding: l2dsr\n", &e) < 0);
+	assert_string_equal(e.path, "forwarding");
+	assert_int_equal(fixture_find(m, "web", 5)->slot, before.slot);
+#undef WEB
+}
+
 static void test_patch_refuses_the_unknown_and_takes_the_known(void **state)
 {
 	struct sluice_model *m = *state;
@@ -301,6 +337,7 @@ int main(void)
 	        ROW(test_slots_survive_all_that_keeps_the_endpoint),
 	        ROW(test_refused_change_leaves_nothing_behind),
 	        ROW(test_services_may_swap_addresses_in_one_change),
+	        ROW(test_forwarding_changes_where_the_endpoints_allow),
 	        ROW(test_patch_refuses_the_unknown_and_takes_the_known),
 	        ROW(test_if_match_loses_against_a_later_change),
 	        ROW(test_file_reload_keeps_what_the_api_pushed_since),

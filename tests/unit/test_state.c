@@ -184,6 +184,33 @@ static void test_endpoints_that_cannot_be_are_refused(void **unused)
 	}
 }
 
+static void test_tunnels_and_their_endpoints_of_both_families_come_back(void **unused)
+{
+	const struct sluice_model_service *web;
+	struct sluice_state s;
+	struct sluice_model m;
+	struct sluice_error e;
+
+	(void)unused;
+	open_state(&s, &m);
+	assert_int_equal(fixture_apply(&m, SLUICE_EDIT_APPLY,
+	                               "{name: web, ip: 10.0.0.1, port: 80, forwarding: gue, "
+	                               "endpoints: ['172.17.0.5:80', '[fd00::5]:80']}\n",
+	                               &e),
+	                 1);
+	assert_int_equal(sluice_state_save(&s, &m), 0);
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+	open_state(&s, &m);
+	assert_false(s.fresh);
+	web = sluice_model_find(&m, "default", "web");
+	assert_non_null(web);
+	assert_int_equal(web->spec.forwarding, SLUICE_FORWARD_GUE);
+	assert_int_equal(web->endpoint_count, 2);
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+}
+
 static void test_directory_belongs_to_one_process(void **unused)
 {
 	struct sluice_state s, other;
@@ -220,6 +247,7 @@ int main(void)
 	        ROW(test_what_flows_refer_to_survives_a_restart),
 	        ROW(test_broken_file_is_kept_aside),
 	        ROW(test_endpoints_that_cannot_be_are_refused),
+	        ROW(test_tunnels_and_their_endpoints_of_both_families_come_back),
 	        ROW(test_directory_belongs_to_one_process),
 	};
 
