@@ -172,7 +172,7 @@ ask_udp() { on client "$PYTHON" "$ROOT/tests/e2e/udp.py" ask "$1" "$2" "$3"; }
 # --- backends -------------------------------------------------------------------------------
 
 # serve_http N... : nginx on backend N, ports 8080 and 9090, both families. / answers the
-# address that was asked; /blob is 64 MiB of noise; /slow?rate=96k is 1152 KiB of it, in 12 s.
+# address that was asked; /who the backend's name; /blob is 64 MiB of noise; /slow?rate=96k is 1152 KiB of it, in 12 s.
 serve_http() {
 	local n
 
@@ -209,6 +209,7 @@ nginx_config() {
 				listen [::]:8080 backlog=4096;
 				listen [::]:9090 backlog=4096;
 				location / { return 200 "\$server_addr\n"; }
+				location = /who { return 200 "backend$1\n"; }
 				location = /port { return 200 "\$server_port\n"; }
 				location = /blob { alias $WORK/www/blob; }
 				location = /slow { alias $WORK/www/slow; limit_rate \$arg_rate; }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """UDP at both ends.
 
-serve PORT             answers every datagram with the address it was sent to
+serve PORT [NAME]      answers every datagram, from the address it was sent to, with that address
+                       or the name
 ask ADDRESS PORT N     N sockets ask once each (three tries of a second); prints how many of
                        which answer; exit 1 where one had none
 keep ADDRESS PORT N    N sockets ask every 50 ms until SIGTERM; says "all answered" once each has
@@ -18,7 +19,7 @@ import sys
 import time
 
 
-def serve(port):
+def serve(port, name=None):
     v4 = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     v4.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
     v4.bind(("0.0.0.0", port))
@@ -34,7 +35,7 @@ def serve(port):
                 mine = socket.inet_ntop(socket.AF_INET, struct.unpack("i4s4s", packet_info)[2])
             else:
                 mine = socket.inet_ntop(socket.AF_INET6, packet_info[:16])
-            s.sendto(mine.encode(), client)
+            s.sendmsg([(name or mine).encode()], control[:1], 0, client)
 
 
 def ask_once(address, port):
@@ -83,7 +84,7 @@ def keep(address, port, count):
 
 def main():
     if sys.argv[1] == "serve":
-        serve(int(sys.argv[2]))
+        serve(int(sys.argv[2]), *sys.argv[3:])
     if sys.argv[1] == "keep":
         sys.exit(keep(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
     answers = collections.Counter()
