@@ -19,6 +19,31 @@ reaches() {
 	done
 }
 
+RESETTER='
+import socket, struct
+server = socket.create_server(("", 81))
+while True:
+    connection, _ = server.accept()
+    connection.recv(1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # what was closed is over
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+'
+
+# A server that resets what its client has closed: counted while the client still listens, and not
+# when it is gone.
+server_resets() {
+	spawn resetter backend5 "$PYTHON" -c "$RESETTER"
+	wait_for 5 on backend5 bash -c "ss -Hltn 'sport = :81' | grep -q ."
+	on client socat -t 5 - TCP:172.17.0.5:81 </dev/null >/dev/null 2>&1 || true
+	expect "resets of a connection" "$(resets)" 2
+	on client bash -c 'exec 3<>/dev/tcp/172.17.0.5/81'
+	wait_for 5 sent_resets 2 || fail "the server did not reset again"
+	expect "resets of nobody" "$(resets)" 2
+}
+
+sent_resets() { on backend5 nstat -as TcpOutRsts | grep -q "TcpOutRsts  *$1 "; }
+
 # try TOPOLOGY SUBNET
 try() (
 	begin "topology-$1"
@@ -40,6 +65,7 @@ try() (
 	expect "resets" "$(resets)" 0
 	if get "http://172.$2.0.8:81/" 2>/dev/null; then fail "port 81 answers"; fi
 	expect "resets of a closed port" "$(resets)" 1
+	server_resets
 	assert_all_held 15
 )
 
