@@ -238,16 +238,16 @@ int sluice_read_path(const struct sluice_node *node, const struct sluice_field *
 	return sluice_read_string(node, field, out, err);
 }
 
-// "nat, ipip or gue": the names that may be used (or all of them).
-static void list_names(const struct sluice_name *names, bool supported_only, char *out, size_t size)
+// "nat, ipip or gue": the names that may be used in this version.
+static void list_names(const struct sluice_name *names, char *out, size_t size)
 {
 	size_t at = 0, left = 0, i;
 
 	out[0] = '\0';
 	for (i = 0; names[i].name != NULL; i++)
-		left += !(supported_only && names[i].unsupported);
+		left += !names[i].unsupported;
 	for (i = 0; names[i].name != NULL && at < size; i++) {
-		if (supported_only && names[i].unsupported)
+		if (names[i].unsupported)
 			continue;
 		left--;
 		at += (size_t)snprintf(out + at, size - at, "%s%s", names[i].name,
@@ -268,7 +268,7 @@ int sluice_read_name(const struct sluice_node *node, const struct sluice_field *
 		if (strcmp(names[i].name, text) != 0)
 			continue;
 		if (names[i].unsupported) {
-			list_names(names, true, list, sizeof(list));
+			list_names(names, list, sizeof(list));
 			return sluice_node_error(
 			        node, err, 422, "unsupported",
 			        "'%s' is not supported by this version (supported: %s)", text,
@@ -277,7 +277,7 @@ int sluice_read_name(const struct sluice_node *node, const struct sluice_field *
 		*(int *)out = names[i].value;
 		return 0;
 	}
-	list_names(names, false, list, sizeof(list));
+	list_names(names, list, sizeof(list));
 	return sluice_node_error(node, err, BAD, "%s is not one of %s",
 	                         sluice_node_show(node, shown, sizeof(shown)), list);
 }

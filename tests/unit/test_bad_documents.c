@@ -153,7 +153,7 @@ static const struct row rows[] = {
         {APPLY, 400, "{name: web, ip: 255.255.255.255, port: 80}\n",
          "t.yaml:1: ip: 255.255.255.255 is the broadcast address"},
         {APPLY, 400, "{" WEB ", protocol: tcp}\n",
-         "t.yaml:1: protocol: 'tcp' is not one of TCP, UDP, SCTP or QUIC"},
+         "t.yaml:1: protocol: 'tcp' is not one of TCP or UDP"},
         {APPLY, 422, "{" WEB ", forwarding: fullnat}\n",
          "t.yaml:1: forwarding: 'fullnat' is not supported by this version (supported: nat, "
          "l2dsr, ipip or gue)"},
