@@ -329,6 +329,7 @@ sluiced_settled() { gone sluiced || sluiced_ready; }
 
 stop_sluiced() {
 	alive sluiced || fail "sluiced is not running"
+	assert_conserved
 	stop sluiced TERM
 	expect "exit status of a stopped sluiced" "${EXITS[sluiced]}" 0
 	assert_clean_log
