@@ -409,6 +409,42 @@ static void test_refusals_say_what_and_change_nothing(void **unused)
 	json_decref(t);
 }
 
+static void test_bad_documents_are_refused_with_key_and_line(void **unused)
+{
+	static const struct {
+		const char *method, *path, *body, *key;
+		json_int_t line;
+	} rows[] = {
+	        {"PUT", "/v1/services/b", "ip: 10.0.0.1\nport: 99999\n", "port", 2},
+	        {"PUT", "/v1/services/b", "ip: 10.0.0.1\nport: 1\nports: 1\n", "ports", 3},
+	        {"PUT", "/v1/services/tomcat/endpoints", "- 172.17.0.5:8080\n- 172.17.0.7\n", "[1]",
+	         2},
+	        {"PATCH", "/v1/services/tomcat/endpoints", "add: []\nweight: ['1.2.3.4:5']\n",
+	         "weight[0]", 2},
+	        {"POST", "/v1/apply",
+	         "{name: b, ip: 10.0.0.1, port: 80}\n---\nname: c\nip: 10.0.0.2\nport: 80\n"
+	         "endpoints: [10.0.0.3:0]\n",
+	         "endpoints[0]", 6},
+	        {"POST", "/v1/apply",
+	         "apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: []\n", "spec", 4},
+	};
+
+	(void)unused;
+	json_decref(json(call("PUT", "/v1/services/tomcat", NULL, TOMCAT), 200));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *t = json(call(rows[i].method, rows[i].path, NULL, rows[i].body), 400);
+		const json_t *e = json_object_get(t, "error");
+
+		assert_string_equal(json_string_value(json_object_get(e, "path")), rows[i].key);
+		assert_int_equal(integer(e, "line"), rows[i].line);
+		json_decref(t);
+	}
+	json_t *t = json(call("GET", "/v1/status", NULL, NULL), 200);
+
+	assert_int_equal(integer(t, "generation"), 1);
+	json_decref(t);
+}
+
 static void test_if_match_with_the_etag_wins(void **unused)
 {
 	char header[96];
@@ -689,6 +725,7 @@ int main(void)
 	        ROW(test_changes_are_answered_when_published),
 	        ROW(test_change_that_workers_do_not_get_is_no_success),
 	        ROW(test_refusals_say_what_and_change_nothing),
+	        ROW(test_bad_documents_are_refused_with_key_and_line),
 	        ROW(test_if_match_with_the_etag_wins),
 	        ROW(test_dry_run_counts_rows_and_changes_nothing),
 	        ROW(test_body_over_16_mib_is_413),
