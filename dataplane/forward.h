@@ -47,7 +47,7 @@ static inline bool sluice_forward_may_leave(struct sluice_packet *p,
 	if (e->adjacency.state == SLUICE_ADJACENCY_NONE)
 		sluice_packet_drop(p, SLUICE_DROP_NO_ROUTE);
 	else if (p->length - p->l3 > sluice_forward_mtu(e, f))
-		sluice_packet_drop(p, SLUICE_DROP_TOO_BIG);
+		sluice_packet_drop_too_big(p, (uint16_t)sluice_forward_mtu(e, f));
 	else
 		return true;
 	return false;

@@ -63,6 +63,7 @@ struct sluice_packet {
 	uint16_t tag;       // 802.1Q: priority and VLAN id, host byte order; 0: none
 	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
 	uint32_t slot;      // endpoint
+	uint16_t mtu;       // with TOO_BIG: the largest IP packet that the sender may send
 	uint64_t key, hash; // of the flow
 };
 static_assert(sizeof(struct sluice_packet) == 64, "one cache line");
@@ -148,6 +149,14 @@ static inline void sluice_packet_drop(struct sluice_packet *p, enum sluice_drop 
 {
 	p->verdict = SLUICE_VERDICT_DROP;
 	p->reason = (uint8_t)reason;
+}
+
+// The packet, which is still as it came, does not fit. mtu: the largest that its sender may send
+// that way; who must know is told (refuse.c).
+static inline void sluice_packet_drop_too_big(struct sluice_packet *p, uint16_t mtu)
+{
+	p->mtu = mtu;
+	sluice_packet_drop(p, SLUICE_DROP_TOO_BIG);
 }
 
 enum sluice_side {

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/pipeline.h"
 
-static void count_drops(struct sluice_pipeline *ctx, const struct sluice_burst *b)
+// What is dropped for its size may be answered instead; what is dropped is counted.
+static void settle_drops(struct sluice_pipeline *ctx, const struct sluice_burst *b)
 {
-	for (const struct sluice_packet *p = b->packets, *end = p + b->count; p < end; p++)
-		if (__builtin_expect(p->verdict == SLUICE_VERDICT_DROP, 0))
+	for (struct sluice_packet *p = b->packets, *end = p + b->count; p < end; p++) {
+		if (__builtin_expect(p->verdict != SLUICE_VERDICT_DROP, 1))
+			continue;
+		if (p->reason == SLUICE_DROP_TOO_BIG)
+			sluice_refuse_size(ctx, p);
+		if (p->verdict == SLUICE_VERDICT_DROP)
 			sluice_count(&ctx->counters->drops[p->reason], 1);
+	}
 }
 
 void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets, unsigned count)
@@ -15,5 +21,5 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 	sluice_classify(ctx, &b);
 	sluice_track(ctx, &b);
 	sluice_forward(ctx, &b);
-	count_drops(ctx, &b);
+	settle_drops(ctx, &b);
 }

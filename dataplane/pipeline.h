@@ -10,7 +10,7 @@
 //   forward   by the service's mode                                  forward.c, rewrite_*.c,
 //                                                                     encap_*.c
 //   egress    MACs and VLAN tag of the way out                       egress.h
-//   refuse    no endpoint: a reset or "port unreachable"             refuse.c
+//   refuse    no endpoint, or too big: the sender is told            refuse.c, answer.c
 //
 // Each stage runs over the whole burst and prefetches what the next one reads, so that the cache
 // misses of a burst overlap. A stage looks only at packets without a verdict.
@@ -62,5 +62,8 @@ void sluice_forward(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_route(const struct sluice_snapshot *s, const struct sluice_burst *b,
                   const struct sluice_adjacency *adjacencies[SLUICE_BURST]);
 
-// Answers a packet for a service without endpoints, in its own buffer.
+// Answers a packet for a service without endpoints, in its own buffer, or drops it.
 void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p);
+
+// Answers a packet dropped as too big, where its sender must know; else it stays dropped.
+void sluice_refuse_size(struct sluice_pipeline *ctx, struct sluice_packet *p);

@@ -1,164 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// A service without endpoints refuses at once, as a host with a closed port would: TCP with a
-// reset (RFC 9293, 3.10.7.1), UDP with port unreachable (RFC 792, RFC 4443). The answer is made
-// in the packet's own buffer and goes back the way it came, to the sender's MAC.
+// When a packet can't go on and its sender is told. A service without endpoints refuses at once,
+// as a host with a closed port would: TCP with a reset, UDP with port unreachable. A packet that
+// does not fit the way out and may not be cut is answered as by a router, so that the sender
+// learns the path's MTU.
 
 #include "dataplane/pipeline.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "dataplane/checksum.h"
-
-enum {
-	ANSWER_TTL = 64,
-	QUOTE_V4 = 548,  // so that the ICMP packet is no longer than 576 bytes (RFC 1812)
-	QUOTE_V6 = 1232, // no longer than the least MTU of 1280
-	ICMP_HEADER = 8,
-	ICMP_UNREACHABLE = 3,
-	ICMP_PORT = 3,
-	ICMP6_UNREACHABLE = 1,
-	ICMP6_PORT = 4,
-};
-
-static void swap(void *a, void *b, size_t size)
-{
-	uint8_t keep[16];
-
-	memcpy(keep, a, size);
-	memcpy(a, b, size);
-	memcpy(b, keep, size);
-}
-
-static void send_back(struct sluice_packet *p)
-{
-	swap(p->data, p->data + 6, 6);
-	p->port_out = p->port_in;
-	p->head = (uint16_t)p->length;
-	p->moved = true;
-	p->verdict = SLUICE_VERDICT_TRANSMIT;
-}
-
-// An IP header at the packet's start, addressed from the old destination to the old source.
-static void write_network(struct sluice_packet *p, uint8_t protocol, uint16_t payload)
-{
-	if (p->family == SLUICE_IPV4) {
-		struct sluice_ipv4 *ip = sluice_packet_l3(p);
-
-		swap(ip->source, ip->destination, 4);
-		ip->version_ihl = 0x45;
-		ip->tos = 0;
-		ip->total_length = htons((uint16_t)(sizeof(*ip) + payload));
-		ip->id = 0;
-		ip->fragment = htons(0x4000); // don't fragment: then id may be 0 (RFC 6864)
-		ip->ttl = ANSWER_TTL;
-		ip->protocol = protocol;
-		ip->checksum = 0;
-		ip->checksum = sluice_checksum_bytes(ip, sizeof(*ip));
-	} else {
-		struct sluice_ipv6 *ip = sluice_packet_l3(p);
-
-		swap(ip->source, ip->destination, 16);
-		ip->version_class_flow = htonl(6U << 28);
-		ip->payload_length = htons(payload);
-		ip->next_header = protocol;
-		ip->hop_limit = ANSWER_TTL;
-	}
-}
-
-static uint32_t network_size(const struct sluice_packet *p)
-{
-	return p->family == SLUICE_IPV4 ? sizeof(struct sluice_ipv4) : sizeof(struct sluice_ipv6);
-}
-
-static uint16_t transport_checksum(struct sluice_packet *p, uint8_t protocol, uint16_t length)
-{
-	const uint8_t *l3 = sluice_packet_l3(p);
-	unsigned size = p->family == SLUICE_IPV4 ? 4 : 16;
-	const uint8_t *source = l3 + (p->family == SLUICE_IPV4 ? 12 : 8);
-
-	return sluice_checksum_transport(source, source + size, size, protocol,
-	                                 l3 + network_size(p), length);
-}
-
-static void answer_reset(struct sluice_packet *p)
-{
-	struct sluice_tcp old;
-	struct sluice_tcp *reset;
-
-	memcpy(&old, sluice_packet_l4(p), sizeof(old));
-	uint32_t segment = sluice_packet_end(p) - p->l4 - (uint32_t)(old.offset >> 4) * 4;
-	bool syn = old.flags & SLUICE_TCP_SYN, fin = old.flags & SLUICE_TCP_FIN;
-
-	write_network(p, IPPROTO_TCP, sizeof(*reset));
-	p->l4 = (uint16_t)(p->l3 + network_size(p));
-	p->length = p->l4 + (uint32_t)sizeof(*reset);
-	reset = sluice_packet_l4(p);
-	*reset = (struct sluice_tcp){
-	        .source = old.destination,
-	        .destination = old.source,
-	        .offset = 5 << 4,
-	        .flags = SLUICE_TCP_RST,
-	};
-	if (old.flags & SLUICE_TCP_ACK) {
-		reset->sequence = old.acknowledgement;
-	} else {
-		reset->flags |= SLUICE_TCP_ACK;
-		reset->acknowledgement = htonl(ntohl(old.sequence) + segment + syn + fin);
-	}
-	reset->checksum = transport_checksum(p, IPPROTO_TCP, sizeof(*reset));
-	send_back(p);
-}
-
-// Moves the Ethernet header and a new IP header in front of the offending packet.
-static void answer_unreachable(struct sluice_packet *p)
-{
-	bool v4 = p->family == SLUICE_IPV4;
-	uint32_t quote = sluice_packet_end(p) - p->l3;
-	uint32_t most = v4 ? QUOTE_V4 : QUOTE_V6;
-	uint32_t grow = network_size(p) + ICMP_HEADER;
-	uint8_t *old = p->data;
-	uint8_t *icmp;
-
-	if (quote > most)
-		quote = most;
-	p->data = old - grow;
-	memmove(p->data, old, p->l3 + network_size(p));
-	p->length = p->l3 + grow + quote;
-	icmp = p->data + p->l3 + network_size(p);
-	memset(icmp, 0, ICMP_HEADER);
-	icmp[0] = v4 ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE;
-	icmp[1] = v4 ? ICMP_PORT : ICMP6_PORT;
-
-	uint8_t protocol = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-	uint16_t length = (uint16_t)(ICMP_HEADER + quote);
-
-	write_network(p, protocol, length);
-	uint16_t checksum =
-	        v4 ? sluice_checksum_bytes(icmp, length) : transport_checksum(p, protocol, length);
-
-	memcpy(icmp + 2, &checksum, 2);
-	send_back(p);
-}
-
-// To nobody and to many goes no answer (RFC 1122, 3.2.2 and RFC 4443, 2.4): a frame that the link
-// gave to many, or a sender that is no single host.
-static bool is_answerable(const struct sluice_packet *p)
-{
-	const uint8_t *source;
-
-	if (p->data[0] & 1)
-		return false;
-	if (p->family == SLUICE_IPV4) {
-		source = ((const struct sluice_ipv4 *)sluice_packet_l3(p))->source;
-		return source[0] != 0 && source[0] != 127 && source[0] < 224;
-	}
-	static const uint8_t none[15];
-
-	source = ((const struct sluice_ipv6 *)sluice_packet_l3(p))->source;
-	return source[0] != 0xff && (memcmp(source, none, sizeof(none)) != 0 || source[15] > 1);
-}
+#include "dataplane/answer.h"
+#include "dataplane/parse.h"
 
 static bool within_budget(struct sluice_pipeline *ctx)
 {
@@ -174,15 +27,40 @@ static bool within_budget(struct sluice_pipeline *ctx)
 
 void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p)
 {
+	static const struct sluice_answer_error port_unreachable = {3, 3, 1, 4};
 	bool tcp = p->protocol == IPPROTO_TCP;
 
-	// Never a reset for a reset; what is in pieces is not worth gathering.
-	if ((tcp && (p->tcp_flags & SLUICE_TCP_RST)) || p->head != p->length || !is_answerable(p))
+	// Never a reset for a reset.
+	if ((tcp && (p->tcp_flags & SLUICE_TCP_RST)) || !sluice_answer_possible(p))
 		sluice_packet_drop(p, SLUICE_DROP_NO_ENDPOINT);
 	else if (!within_budget(ctx))
 		sluice_packet_drop(p, SLUICE_DROP_REFUSE_LIMITED);
 	else if (tcp)
-		answer_reset(p);
+		sluice_answer_reset(p);
 	else
-		answer_unreachable(p);
+		sluice_answer_error(p, &port_unreachable, 0);
+}
+
+// RFC 1191, section 4: only what may not be cut. RFC 792, RFC 4443: no error about an error, nor
+// about a fragment but the first.
+static bool is_told_of_mtu(const struct sluice_packet *p)
+{
+	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
+
+	if ((p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP) ||
+	    p->fragment == SLUICE_FRAGMENT_LATER)
+		return false;
+	return p->family == SLUICE_IPV6 || (ip->fragment & htons(SLUICE_DONT_FRAGMENT_V4));
+}
+
+// The answer's source is the address that the packet was for. To a client that is the virtual
+// address. To an endpoint it is the client's: which address of the host faces the endpoint is
+// known to the kernel alone, and as with a router whose link has no address any will do, for what
+// an endpoint goes by is the quote.
+void sluice_refuse_size(struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	static const struct sluice_answer_error too_big = {3, 4, 2, 0};
+
+	if (is_told_of_mtu(p) && sluice_answer_possible(p) && within_budget(ctx))
+		sluice_answer_error(p, &too_big, p->mtu);
 }

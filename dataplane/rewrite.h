@@ -86,7 +86,7 @@ SLUICE_INLINE bool sluice_packet_may_leave(struct sluice_packet *p,
 	if (a->state == SLUICE_ADJACENCY_NONE)
 		sluice_packet_drop(p, SLUICE_DROP_NO_ROUTE);
 	else if (p->length - p->l3 > a->mtu)
-		sluice_packet_drop(p, SLUICE_DROP_TOO_BIG);
+		sluice_packet_drop_too_big(p, a->mtu);
 	else if (sluice_packet_ttl(p, family) <= 1)
 		sluice_packet_drop(p, SLUICE_DROP_TTL_EXPIRED);
 	else

@@ -222,21 +222,29 @@ void frame_build(struct frame *f, const struct frame_fields *fields)
 	seal(f, fields, ip, transport);
 }
 
-void frame_build_unreachable(struct frame *f, const struct frame_fields *outer,
-                             const struct frame *original, uint32_t quoted)
+void frame_build_error(struct frame *f, const struct frame_fields *outer, uint16_t type_code,
+                       uint32_t word, const struct frame *original, uint32_t quoted)
 {
 	uint32_t ip = put_ethernet(f, outer);
-	bool v6 = strchr(outer->source, ':') != NULL;
 	uint32_t transport;
 
-	if (v6)
+	if (strchr(outer->source, ':'))
 		put_v6(f, outer);
 	else
 		put_v4(f, outer);
 	transport = f->length;
-	put32(f, v6 ? 0x01040000 : 0x03030000);
-	put32(f, 0);
+	put16(f, type_code);
+	put16(f, 0); // checksum
+	put32(f, word);
 	for (uint32_t i = 0; i < quoted; i++)
 		put8(f, original->bytes[14 + i]);
 	seal(f, outer, ip, transport);
+}
+
+void frame_build_unreachable(struct frame *f, const struct frame_fields *outer,
+                             const struct frame *original, uint32_t quoted)
+{
+	bool v6 = strchr(outer->source, ':') != NULL;
+
+	frame_build_error(f, outer, v6 ? 0x0104 : 0x0303, 0, original, quoted);
 }

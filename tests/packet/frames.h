@@ -66,8 +66,12 @@ struct frame_fields {
 
 void frame_build(struct frame *f, const struct frame_fields *fields);
 
-// ICMP or ICMPv6 destination unreachable, code "port", that quotes the first `quoted` bytes of
-// what stands behind the Ethernet header of `original`.
+// An ICMP or ICMPv6 error that quotes the first `quoted` bytes of what stands behind the Ethernet
+// header of `original`. type_code: both, as they stand on the wire; word: the header's second half.
+void frame_build_error(struct frame *f, const struct frame_fields *outer, uint16_t type_code,
+                       uint32_t word, const struct frame *original, uint32_t quoted);
+
+// Destination unreachable, code "port".
 void frame_build_unreachable(struct frame *f, const struct frame_fields *outer,
                              const struct frame *original, uint32_t quoted);
 

@@ -223,6 +223,57 @@ static void rewrite(const struct reading *r, struct oracle_answer *a, bool sourc
 	a->protocol = r->protocol;
 }
 
+// No answer to what is in pieces, to a frame for many, nor to a sender that is no single host.
+static bool is_answerable(const struct reading *r)
+{
+	static const uint8_t unspecified[16], loopback[16] = {[15] = 1};
+	const uint8_t *v4 = r->bytes + r->l3 + 12, *v6 = r->bytes + r->l3 + 8;
+
+	if (r->head != r->length || r->bytes[0] % 2 != 0)
+		return false;
+	if (r->v6)
+		return v6[0] != 0xff && memcmp(v6, unspecified, 16) != 0 &&
+		       memcmp(v6, loopback, 16) != 0;
+	return v4[0] != 0 && v4[0] != 127 && v4[0] < 224;
+}
+
+// The frame goes back to whom the packet came from.
+static void send_back(const struct reading *r, struct oracle_answer *a)
+{
+	memmove(a->frame.bytes + r->l3, a->frame.bytes + 14, a->frame.length - 14);
+	a->frame.length += r->l3 - 14;
+	memcpy(a->frame.bytes, r->bytes + 6, 6);
+	memcpy(a->frame.bytes + 6, r->bytes, 6);
+	memcpy(a->frame.bytes + 12, r->bytes + 12, r->l3 - 12);
+	a->verdict = SLUICE_VERDICT_TRANSMIT;
+	a->refused = true;
+}
+
+static void answer_error(const struct reading *r, struct oracle_answer *a, uint16_t type_code,
+                         uint32_t word)
+{
+	static struct frame original;
+	uint32_t quote = r->end - r->l3, most = r->v6 ? 1232 : 548;
+	struct frame_fields answer = {.source = r->destination,
+	                              .destination = r->source,
+	                              .protocol = r->v6 ? ICMP6 : ICMP,
+	                              .fragment = r->v6 ? 0 : 0x4000};
+
+	memcpy(original.bytes + 14, r->bytes + r->l3, r->length - r->l3);
+	frame_build_error(&a->frame, &answer, type_code, word, &original,
+	                  quote < most ? quote : most);
+	send_back(r, a);
+}
+
+// IPv4 without "don't fragment" is just dropped.
+static void refuse_size(const struct reading *r, struct oracle_answer *a, uint32_t mtu)
+{
+	if ((r->v6 || r->bytes[r->l3 + 6] & 0x40) && is_answerable(r))
+		answer_error(r, a, r->v6 ? 0x0200 : 0x0304, mtu);
+	else
+		drop(a, SLUICE_DROP_TOO_BIG);
+}
+
 static void leave(const struct reading *r, struct oracle_answer *a, enum world_hop hop,
                   uint8_t port)
 {
@@ -232,7 +283,7 @@ static void leave(const struct reading *r, struct oracle_answer *a, enum world_h
 	if (hop == NO_ROUTE) {
 		drop(a, SLUICE_DROP_NO_ROUTE);
 	} else if (r->length > r->l3 + (hop == NARROW ? 100 : 1500)) {
-		drop(a, SLUICE_DROP_TOO_BIG);
+		refuse_size(r, a, hop == NARROW ? 100 : 1500);
 	} else if (r->ttl < 2) {
 		drop(a, SLUICE_DROP_TTL_EXPIRED);
 	} else if (hop == UNRESOLVED) {
@@ -244,20 +295,6 @@ static void leave(const struct reading *r, struct oracle_answer *a, enum world_h
 	}
 }
 
-// No answer to a frame for many, nor to a sender that is no single host.
-static bool is_answerable(const struct reading *r)
-{
-	static const uint8_t unspecified[16], loopback[16] = {[15] = 1};
-	const uint8_t *v4 = r->bytes + r->l3 + 12, *v6 = r->bytes + r->l3 + 8;
-
-	if (r->bytes[0] % 2 != 0)
-		return false;
-	if (r->v6)
-		return v6[0] != 0xff && memcmp(v6, unspecified, 16) != 0 &&
-		       memcmp(v6, loopback, 16) != 0;
-	return v4[0] != 0 && v4[0] != 127 && v4[0] < 224;
-}
-
 static void refuse(const struct reading *r, struct oracle_answer *a)
 {
 	const uint8_t *tcp = r->bytes + r->l4;
@@ -265,37 +302,27 @@ static void refuse(const struct reading *r, struct oracle_answer *a)
 	                              .destination = r->source,
 	                              .source_port = r->destination_port,
 	                              .destination_port = r->source_port,
-	                              .fragment = r->v6 ? 0 : 0x4000};
-	static struct frame original;
-	uint32_t quote = r->end - r->l3, most = r->v6 ? 1232 : 548;
+	                              .fragment = r->v6 ? 0 : 0x4000,
+	                              .protocol = TCP,
+	                              .flags = r->flags & ACK ? RST : RST | ACK};
 
-	if ((r->protocol == TCP && r->flags & RST) || r->head != r->length || !is_answerable(r)) {
+	if ((r->protocol == TCP && r->flags & RST) || !is_answerable(r)) {
 		drop(a, SLUICE_DROP_NO_ENDPOINT);
 		return;
 	}
-	if (r->protocol == TCP) {
-		uint32_t data = r->end - r->l4 - tcp[12] / 16 * 4;
-
-		answer.protocol = TCP;
-		answer.flags = r->flags & ACK ? RST : RST | ACK;
-		if (r->flags & ACK)
-			answer.sequence = get32(tcp + 8);
-		else
-			answer.acknowledgement = get32(tcp + 4) + data + (r->flags & SYN ? 1 : 0) +
-			                         (r->flags & FIN ? 1 : 0);
-		frame_build(&a->frame, &answer);
-	} else {
-		answer.protocol = r->v6 ? ICMP6 : ICMP;
-		memcpy(original.bytes + 14, r->bytes + r->l3, r->length - r->l3);
-		frame_build_unreachable(&a->frame, &answer, &original, quote < most ? quote : most);
+	if (r->protocol == UDP) {
+		answer_error(r, a, r->v6 ? 0x0104 : 0x0303, 0);
+		return;
 	}
-	memmove(a->frame.bytes + r->l3, a->frame.bytes + 14, a->frame.length - 14);
-	a->frame.length += r->l3 - 14;
-	memcpy(a->frame.bytes, r->bytes + 6, 6);
-	memcpy(a->frame.bytes + 6, r->bytes, 6);
-	memcpy(a->frame.bytes + 12, r->bytes + 12, r->l3 - 12);
-	a->verdict = SLUICE_VERDICT_TRANSMIT;
-	a->refused = true;
+	uint32_t data = r->end - r->l4 - tcp[12] / 16 * 4;
+
+	if (r->flags & ACK)
+		answer.sequence = get32(tcp + 8);
+	else
+		answer.acknowledgement =
+		        get32(tcp + 4) + data + (r->flags & SYN ? 1 : 0) + (r->flags & FIN ? 1 : 0);
+	frame_build(&a->frame, &answer);
+	send_back(r, a);
 }
 
 static void client_of(const struct reading *r, bool source, struct oracle_flow *flow)

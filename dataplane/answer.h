@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// Answers to the sender of a packet, made in the packet's own buffer. They go back the way it
+// came, to the sender's MAC, from the address that it spoke to.
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/packet.h"
+
+// An error as both families have it (RFC 792, RFC 4443).
+struct sluice_answer_error {
+	uint8_t type, code;     // ICMP
+	uint8_t type_6, code_6; // ICMPv6
+};
+
+// Whether the packet can be answered: it is whole, and to nobody and to many goes no answer.
+bool sluice_answer_possible(const struct sluice_packet *p);
+
+// A reset (RFC 9293, 3.10.7.1); the packet is TCP and no reset.
+void sluice_answer_reset(struct sluice_packet *p);
+
+// An ICMP or ICMPv6 error that quotes the packet. word: the header's second half.
+void sluice_answer_error(struct sluice_packet *p, const struct sluice_answer_error *error,
+                         uint32_t word);
