@@ -133,14 +133,26 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 		b->returns[b->return_count++] = p;
 }
 
+void sluice_classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
+                         struct sluice_packet *p)
+{
+	if (p->family == SLUICE_IPV4)
+		classify_one(ctx, b, p, SLUICE_IPV4);
+	else
+		classify_one(ctx, b, p, SLUICE_IPV6);
+}
+
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
 		struct sluice_packet *p = &b->packets[i];
 
 		sluice_parse(p);
-		if (p->verdict != SLUICE_VERDICT_NONE)
+		if (p->verdict != SLUICE_VERDICT_NONE) {
+			if (p->verdict == SLUICE_VERDICT_PASS && p->l4)
+				b->icmp[b->icmp_count++] = p;
 			continue;
+		}
 		if (p->family == SLUICE_IPV4)
 			classify_one(ctx, b, p, SLUICE_IPV4);
 		else

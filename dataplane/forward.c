@@ -12,6 +12,11 @@ static const struct sluice_forward_ops *const modes[SLUICE_FORWARD_COUNT] = {
         [SLUICE_FORWARD_GUE] = &sluice_forward_gue,
 };
 
+const struct sluice_forward_ops *sluice_forward_mode(uint8_t forwarding)
+{
+	return modes[forwarding];
+}
+
 static unsigned run_length(struct sluice_packet *const *packets, unsigned count)
 {
 	unsigned n = 1;

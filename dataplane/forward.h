@@ -15,7 +15,19 @@ struct sluice_forward_ops {
 	// Endpoint to client, by adjacencies[i] for packets[i]; NULL: endpoints answer directly.
 	void (*out)(struct sluice_pipeline *ctx, struct sluice_packet *const *packets,
 	            const struct sluice_adjacency *const *adjacencies, unsigned count);
+
+	// An ICMP error about what an endpoint sent: p as for `in`, quote the packet in it (see
+	// icmp.h). NULL: nothing of it is rewritten, `in` takes it.
+	void (*error_in)(struct sluice_pipeline *ctx, struct sluice_packet *p,
+	                 struct sluice_packet *quote);
+
+	// An ICMP error about what an endpoint was sent. NULL: it is not for us.
+	void (*error_out)(struct sluice_pipeline *ctx, struct sluice_packet *p,
+	                  struct sluice_packet *quote, const struct sluice_adjacency *a);
 };
+
+// The row of a mode (enum sluice_forwarding).
+const struct sluice_forward_ops *sluice_forward_mode(uint8_t forwarding);
 
 extern const struct sluice_forward_ops sluice_forward_nat;
 extern const struct sluice_forward_ops sluice_forward_l2dsr;

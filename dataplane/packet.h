@@ -48,14 +48,14 @@ struct sluice_packet {
 	void *buffer;              // the worker's handle (an mbuf)
 	uint32_t length;           // bytes in all
 	uint16_t head;             // bytes at data that are contiguous
-	uint16_t l4;               // offset of the TCP or UDP header
+	uint16_t l4;               // offset of the TCP or UDP header, or of an ICMP error's
 	uint8_t l3;                // offset of the IP header, behind a VLAN tag
 	uint8_t port_in;
 	uint8_t port_out;
 	uint8_t verdict;    // enum sluice_verdict
 	uint8_t reason;     // enum sluice_drop, with DROP
 	uint8_t family;     // enum sluice_family
-	uint8_t protocol;   // IPPROTO_TCP or IPPROTO_UDP
+	uint8_t protocol;   // IPPROTO_TCP, IPPROTO_UDP; of an ICMP error its own
 	uint8_t tcp_flags;  // 0 with UDP
 	uint8_t fragment;   // enum sluice_fragment
 	uint8_t forwarding; // enum sluice_forwarding, the frontend's

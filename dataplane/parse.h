@@ -19,7 +19,26 @@ enum {
 	SLUICE_FRAGMENT_OFFSET_V6 = 0xfff8,
 	SLUICE_VLAN_ID = 0x0fff,
 	SLUICE_EXTENSIONS_MAX = 8, // of IPv6 in a row: more is nobody's honest packet
+	SLUICE_ICMP_HEADER = 8,
 };
+
+// Errors that quote a packet: unreachable, time exceeded, parameter problem, packet too big. A
+// redirect is between a host and its router, and source quench is history (RFC 6633).
+static inline bool sluice_is_icmp_error(enum sluice_family family, uint8_t type)
+{
+	if (family == SLUICE_IPV4)
+		return type == 3 || type == 11 || type == 12;
+	return type >= 1 && type <= 4;
+}
+
+// An ICMP packet is passed. l4 is set where it is an error in one piece: icmp.c has a look then.
+static inline void sluice_parse_icmp(struct sluice_packet *p, uint32_t l4, uint32_t l4_length)
+{
+	if (p->protocol == (p->family == SLUICE_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) &&
+	    p->fragment == SLUICE_FRAGMENT_NONE && l4_length >= SLUICE_ICMP_HEADER &&
+	    l4 + SLUICE_ICMP_HEADER <= p->head && sluice_is_icmp_error(p->family, p->data[l4]))
+		p->l4 = (uint16_t)l4;
+}
 
 SLUICE_INLINE void sluice_parse_transport(struct sluice_packet *p, uint32_t l4, uint32_t l4_length)
 {
@@ -28,6 +47,7 @@ SLUICE_INLINE void sluice_parse_transport(struct sluice_packet *p, uint32_t l4, 
 
 	if (!tcp && p->protocol != IPPROTO_UDP) {
 		p->verdict = SLUICE_VERDICT_PASS;
+		sluice_parse_icmp(p, l4, l4_length);
 		return;
 	}
 	if (p->fragment == SLUICE_FRAGMENT_LATER)

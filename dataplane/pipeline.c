@@ -21,5 +21,6 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 	sluice_classify(ctx, &b);
 	sluice_track(ctx, &b);
 	sluice_forward(ctx, &b);
+	sluice_icmp(ctx, &b);
 	settle_drops(ctx, &b);
 }

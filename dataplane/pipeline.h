@@ -10,6 +10,7 @@
 //   forward   by the service's mode                                  forward.c, rewrite_*.c,
 //                                                                     encap_*.c
 //   egress    MACs and VLAN tag of the way out                       egress.h
+//   icmp      errors go where a reply to the quoted packet would     icmp.c
 //   refuse    no endpoint, or too big: the sender is told            refuse.c, answer.c
 //
 // Each stage runs over the whole burst and prefetches what the next one reads, so that the cache
@@ -43,9 +44,10 @@ enum {
 struct sluice_burst {
 	struct sluice_packet *packets;
 	unsigned count;
-	unsigned in_count, return_count;
+	unsigned in_count, return_count, icmp_count;
 	struct sluice_packet *in[SLUICE_BURST];      // client to frontend
 	struct sluice_packet *returns[SLUICE_BURST]; // endpoint to client
+	struct sluice_packet *icmp[SLUICE_BURST];    // ICMP errors; passed if nothing else is done
 };
 
 // Runs all stages over at most SLUICE_BURST packets; then every packet has a verdict, and all
@@ -56,6 +58,16 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_forward(struct sluice_pipeline *ctx, struct sluice_burst *b);
+void sluice_icmp(struct sluice_pipeline *ctx, struct sluice_burst *b);
+
+// One packet of which l3, l4, family and protocol are known: puts it on one of the burst's lists
+// or gives it a verdict.
+void sluice_classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
+                         struct sluice_packet *p);
+
+// The endpoint that a client's packet, classified, would go to, without leaving a trace of it.
+// false: there is none.
+bool sluice_track_peek(const struct sluice_pipeline *ctx, struct sluice_packet *p);
 
 // Sets port_out's adjacency of each return packet from the route tables: adjacencies[i] for
 // b->returns[i].

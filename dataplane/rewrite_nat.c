@@ -5,6 +5,7 @@
 
 #include "dataplane/egress.h"
 #include "dataplane/forward.h"
+#include "dataplane/icmp.h"
 #include "dataplane/rewrite.h"
 
 SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side,
@@ -19,19 +20,37 @@ SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side,
 	sluice_egress(p, a);
 }
 
-SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
-                              enum sluice_family family)
+SLUICE_INLINE struct sluice_change change_in(const struct sluice_frontend *f,
+                                             const struct sluice_endpoint *e)
 {
-	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
-	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
-	struct sluice_change c = {
+	return (struct sluice_change){
 	        .to = &e->target,
-	        .old_address = f->address_sum + (uint32_t)SLUICE_HOP_SUM,
+	        .old_address = f->address_sum,
 	        .old_transport = f->transport_sum,
 	        .new_address = e->address_sum,
 	        .new_transport = e->transport_sum,
 	};
+}
 
+SLUICE_INLINE struct sluice_change change_return(const struct sluice_frontend *f,
+                                                 const struct sluice_endpoint *e)
+{
+	return (struct sluice_change){
+	        .to = &f->target,
+	        .old_address = e->address_sum,
+	        .old_transport = e->transport_sum,
+	        .new_address = f->address_sum,
+	        .new_transport = f->transport_sum,
+	};
+}
+
+SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                              enum sluice_family family)
+{
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	struct sluice_change c = change_in(&ctx->snapshot->frontends[p->frontend], e);
+
+	c.old_address += (uint32_t)SLUICE_HOP_SUM;
 	sluice_forward_count_in(ctx, p);
 	rewrite(p, SLUICE_DESTINATION, &c, &e->adjacency, family);
 }
@@ -39,16 +58,10 @@ SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet 
 SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
                                   const struct sluice_adjacency *a, enum sluice_family family)
 {
-	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
-	struct sluice_change c = {
-	        .to = &f->target,
-	        .old_address = e->address_sum + (uint32_t)SLUICE_HOP_SUM,
-	        .old_transport = e->transport_sum,
-	        .new_address = f->address_sum,
-	        .new_transport = f->transport_sum,
-	};
+	struct sluice_change c = change_return(&ctx->snapshot->frontends[p->frontend], e);
 
+	c.old_address += (uint32_t)SLUICE_HOP_SUM;
 	sluice_forward_count_out(ctx, p);
 	rewrite(p, SLUICE_SOURCE, &c, a, family);
 }
@@ -81,4 +94,40 @@ static void nat_out(struct sluice_pipeline *ctx, struct sluice_packet *const *pa
 	}
 }
 
-const struct sluice_forward_ops sluice_forward_nat = {.in = nat_in, .out = nat_out};
+static void nat_error(struct sluice_packet *p, struct sluice_packet *quote, enum sluice_side side,
+                      const struct sluice_change *c, const struct sluice_adjacency *a)
+{
+	enum sluice_family family = p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6;
+
+	if (!sluice_packet_may_leave(p, a, family))
+		return;
+	sluice_icmp_change(p, quote, side, c);
+	sluice_egress(p, a);
+}
+
+static void nat_error_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                         struct sluice_packet *quote)
+{
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	struct sluice_change c = change_in(&ctx->snapshot->frontends[p->frontend], e);
+
+	sluice_forward_count_in(ctx, p);
+	nat_error(p, quote, SLUICE_DESTINATION, &c, &e->adjacency);
+}
+
+static void nat_error_out(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                          struct sluice_packet *quote, const struct sluice_adjacency *a)
+{
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	struct sluice_change c = change_return(&ctx->snapshot->frontends[p->frontend], e);
+
+	sluice_forward_count_out(ctx, p);
+	nat_error(p, quote, SLUICE_SOURCE, &c, a);
+}
+
+const struct sluice_forward_ops sluice_forward_nat = {
+        .in = nat_in,
+        .out = nat_out,
+        .error_in = nat_error_in,
+        .error_out = nat_error_out,
+};

@@ -129,6 +129,21 @@ static void start_flow(struct sluice_pipeline *ctx, struct sluice_packet *p)
 	                                               sluice_flow_pack(v), ctx->now));
 }
 
+bool sluice_track_peek(const struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	const struct sluice_snapshot *s = ctx->snapshot;
+	const struct sluice_service *service = &s->services[s->frontends[p->frontend].service];
+	struct sluice_flow_ref ref = sluice_flow_find(ctx->flows, p->key, p->hash);
+
+	if (ref.entry && is_binding(ctx, p, ref.value))
+		p->slot = sluice_flow_unpack(ref.value).slot;
+	else if (service->rows)
+		p->slot = select_slot(s, service, p);
+	else
+		return false;
+	return true;
+}
+
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
 	struct sluice_packet *starts[SLUICE_BURST];

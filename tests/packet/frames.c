@@ -240,11 +240,3 @@ void frame_build_error(struct frame *f, const struct frame_fields *outer, uint16
 		put8(f, original->bytes[14 + i]);
 	seal(f, outer, ip, transport);
 }
-
-void frame_build_unreachable(struct frame *f, const struct frame_fields *outer,
-                             const struct frame *original, uint32_t quoted)
-{
-	bool v6 = strchr(outer->source, ':') != NULL;
-
-	frame_build_error(f, outer, v6 ? 0x0104 : 0x0303, 0, original, quoted);
-}

@@ -71,10 +71,6 @@ void frame_build(struct frame *f, const struct frame_fields *fields);
 void frame_build_error(struct frame *f, const struct frame_fields *outer, uint16_t type_code,
                        uint32_t word, const struct frame *original, uint32_t quoted);
 
-// Destination unreachable, code "port".
-void frame_build_unreachable(struct frame *f, const struct frame_fields *outer,
-                             const struct frame *original, uint32_t quoted);
-
 // Network-order sum of 16-bit words modulo 65535: 0 where header and data agree with the
 // checksum among them. The last odd byte counts as if a zero followed.
 uint16_t frame_sum(const uint8_t *bytes, uint32_t length, uint32_t start);

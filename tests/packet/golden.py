@@ -8,7 +8,8 @@ import logging
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP  # noqa: E402
-from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt,
+from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig,
+                                ICMPv6ParamProblem, ICMPv6TimeExceeded, IPv6, IPv6ExtHdrDestOpt,
                                 IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, PadN)  # noqa: E402
 from scapy.layers.l2 import Dot1Q, Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
@@ -62,6 +63,12 @@ FRAMES = {
     / Dot1Q(vlan=20) / Dot1Q(vlan=20) / v4() / tcp(flags="S"),
     "unreachable_4": ether() / v4(flags="DF") / ICMP(type=3, code=3) / Raw(bytes(QUOTED)),
     "unreachable_6": ether() / v6(hlim=64) / ICMPv6DestUnreach(code=4) / Raw(bytes(QUOTED_6)),
+    "too_big_4": ether() / v4() / ICMP(type=3, code=4, nexthopmtu=1300) / Raw(bytes(QUOTED)),
+    "exceeded_4": ether() / v4() / ICMP(type=11, code=0) / Raw(bytes(QUOTED)[:28]),
+    "problem_4": ether() / v4() / ICMP(type=12, code=0, ptr=20) / Raw(bytes(QUOTED)),
+    "too_big_6": ether() / v6(hlim=64) / ICMPv6PacketTooBig(mtu=1300) / Raw(bytes(QUOTED_6)),
+    "exceeded_6": ether() / v6(hlim=64) / ICMPv6TimeExceeded(code=0) / Raw(bytes(QUOTED_6)[:48]),
+    "problem_6": ether() / v6(hlim=64) / ICMPv6ParamProblem(code=1, ptr=6) / Raw(bytes(QUOTED_6)),
 }
 
 print("// SPDX-License-Identifier: BSD-3-Clause")

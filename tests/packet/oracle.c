@@ -266,10 +266,10 @@ static void answer_error(const struct reading *r, struct oracle_answer *a, uint1
 }
 
 // IPv4 without "don't fragment" is just dropped.
-static void refuse_size(const struct reading *r, struct oracle_answer *a, uint32_t mtu)
+static void refuse_size(const struct reading *r, struct oracle_answer *a)
 {
 	if ((r->v6 || r->bytes[r->l3 + 6] & 0x40) && is_answerable(r))
-		answer_error(r, a, r->v6 ? 0x0200 : 0x0304, mtu);
+		answer_error(r, a, r->v6 ? 0x0200 : 0x0304, a->mtu);
 	else
 		drop(a, SLUICE_DROP_TOO_BIG);
 }
@@ -280,10 +280,11 @@ static void leave(const struct reading *r, struct oracle_answer *a, enum world_h
 	const uint8_t macs[2][12] = {{2, 0, 0, 0, 0, GATEWAY, 2, 0, 0, 0, 0, HOST_0},
 	                             {2, 0, 0, 0, 0, BACKEND, 2, 0, 0, 0, 0, HOST_1}};
 
+	a->mtu = hop == NARROW ? 100 : 1500;
 	if (hop == NO_ROUTE) {
 		drop(a, SLUICE_DROP_NO_ROUTE);
-	} else if (r->length > r->l3 + (hop == NARROW ? 100 : 1500)) {
-		refuse_size(r, a, hop == NARROW ? 100 : 1500);
+	} else if (r->length > r->l3 + a->mtu) {
+		refuse_size(r, a);
 	} else if (r->ttl < 2) {
 		drop(a, SLUICE_DROP_TTL_EXPIRED);
 	} else if (hop == UNRESOLVED) {

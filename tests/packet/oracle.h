@@ -28,6 +28,7 @@ struct oracle_answer {
 	uint8_t verdict; // enum sluice_verdict
 	uint8_t reason;  // enum sluice_drop
 	uint8_t port;    // out, with TRANSMIT
+	uint32_t mtu;    // of the way out, where the packet got so far
 	bool refused;    // frame is an answer to the sender
 	// With TRANSMIT and RESOLVE: the frame that goes out, and where its checksums are. Those
 	// are as they came: the pipeline carries a wrong one along.

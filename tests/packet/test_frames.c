@@ -68,20 +68,39 @@ static void test_builder_agrees_with_scapy(void **state)
 	}
 }
 
-static void test_unreachables_agree_with_scapy(void **state)
+static const struct {
+	const char *name;
+	const unsigned char *bytes;
+	size_t length;
+	bool v6;
+	uint16_t fragment, type_code;
+	uint32_t word, quoted;
+} errors[] = {
+        {GOLDEN(unreachable_4), false, 0x4000, 0x0303, 0, 33},
+        {GOLDEN(unreachable_6), true, 0, 0x0104, 0, 53},
+        {GOLDEN(too_big_4), false, 0, 0x0304, 1300, 33},
+        {GOLDEN(exceeded_4), false, 0, 0x0b00, 0, 28},
+        {GOLDEN(problem_4), false, 0, 0x0c00, 20U << 24, 33},
+        {GOLDEN(too_big_6), true, 0, 0x0200, 1300, 53},
+        {GOLDEN(exceeded_6), true, 0, 0x0300, 0, 48},
+        {GOLDEN(problem_6), true, 0, 0x0401, 6, 53},
+};
+
+static void test_errors_agree_with_scapy(void **state)
 {
 	const struct frame_fields quoted[2] = {{V4, UDP_, .payload = 5}, {V6, UDP_, .payload = 5}};
-	const struct frame_fields outer[2] = {{V4, .protocol = ICMP, .fragment = 0x4000},
-	                                      {V6, .protocol = ICMP6}};
 	struct frame original, f;
 
 	(void)state;
-	frame_build(&original, &quoted[0]);
-	frame_build_unreachable(&f, &outer[0], &original, original.length - 14);
-	expect("unreachable_4", &f, golden_unreachable_4, sizeof(golden_unreachable_4));
-	frame_build(&original, &quoted[1]);
-	frame_build_unreachable(&f, &outer[1], &original, original.length - 14);
-	expect("unreachable_6", &f, golden_unreachable_6, sizeof(golden_unreachable_6));
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct frame_fields outer = {V4, .protocol = ICMP, .fragment = errors[i].fragment};
+		struct frame_fields outer_6 = {V6, .protocol = ICMP6};
+
+		frame_build(&original, &quoted[errors[i].v6]);
+		frame_build_error(&f, errors[i].v6 ? &outer_6 : &outer, errors[i].type_code,
+		                  errors[i].word, &original, errors[i].quoted);
+		expect(errors[i].name, &f, errors[i].bytes, errors[i].length);
+	}
 }
 
 static void test_padding_follows_the_packet(void **state)
@@ -100,7 +119,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_builder_agrees_with_scapy),
-	        cmocka_unit_test(test_unreachables_agree_with_scapy),
+	        cmocka_unit_test(test_errors_agree_with_scapy),
 	        cmocka_unit_test(test_padding_follows_the_packet),
 	};
 

@@ -247,7 +247,8 @@ static void test_udp_is_refused_with_port_unreachable(void **state)
 		const struct refusal *r = &refusals[i];
 
 		frame_build(&in, &r->in);
-		frame_build_unreachable(&expected, &r->outer, &in, r->quoted);
+		frame_build_error(&expected, &r->outer, r->outer.protocol == ICMP ? 0x0303 : 0x0104,
+		                  0, &in, r->quoted);
 		world_run_one(w, &in, &o);
 		if (o.packet.verdict != SLUICE_VERDICT_TRANSMIT ||
 		    !same_frame(&o.frame, &expected)) {
