@@ -289,6 +289,7 @@ static void leave(const struct reading *r, struct oracle_answer *a, enum world_h
 		drop(a, SLUICE_DROP_TTL_EXPIRED);
 	} else if (hop == UNRESOLVED) {
 		a->verdict = SLUICE_VERDICT_RESOLVE;
+		memcpy(a->frame.bytes + 12, r->bytes + 12, 2); // nobody made a new one
 	} else {
 		a->verdict = SLUICE_VERDICT_TRANSMIT;
 		a->port = port;
