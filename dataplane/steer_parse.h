@@ -22,7 +22,8 @@
 
 struct steer_packet {
 	struct steer_target source, destination;
-	_Bool ports; // false: a fragment after the first
+	_Bool ports;    // false: a fragment after the first
+	_Bool fragment; // any
 };
 
 struct steer_vlan {
@@ -33,6 +34,12 @@ struct steer_extension {
 	__u8 next, length; // in 8 bytes, without the first 8
 	__be16 fragment;   // in a fragment header: offset in 8 bytes << 3 | more; in a routing
 	                   // header: type << 8 | segments left
+	__be32 rest;
+};
+
+struct steer_icmp {
+	__u8 type, code;
+	__be16 checksum;
 	__be32 rest;
 };
 
@@ -74,6 +81,7 @@ static __always_inline _Bool steer_ipv4(void **at, void *end, struct steer_packe
 	steer_v4_set(&p->source, ip->saddr, ip->protocol);
 	steer_v4_set(&p->destination, ip->daddr, ip->protocol);
 	p->ports = !(ip->frag_off & bpf_htons(0x1fff));
+	p->fragment = (ip->frag_off & bpf_htons(0x3fff)) != 0;
 	*at = (void *)ip + ip->ihl * 4;
 	return 1;
 }
@@ -109,7 +117,11 @@ static __always_inline _Bool steer_ipv6(void **at, void *end, struct steer_packe
 		*at = e + 1;
 		if (next != IPPROTO_FRAGMENT) {
 			*at += e->length * 8;
-		} else if (e->fragment & bpf_htons(0xfff8)) {
+			next = e->next;
+			continue;
+		}
+		p->fragment |= (e->fragment & bpf_htons(0xfff9)) != 0;
+		if (e->fragment & bpf_htons(0xfff8)) {
 			p->ports = 0;
 			next = e->next; // of the datagram, not of what follows here
 			break;
@@ -120,45 +132,92 @@ static __always_inline _Bool steer_ipv6(void **at, void *end, struct steer_packe
 	return 1;
 }
 
-static __always_inline _Bool steer_parse(void *at, void *end, struct steer_packet *p)
+static __always_inline _Bool steer_network(__be16 type, void **at, void *end,
+                                           struct steer_packet *p)
 {
-	__be16 *ports;
-	_Bool ip;
-
-	switch (steer_ethernet(&at, end)) {
+	switch (type) {
 	case bpf_htons(ETH_P_IP):
-		ip = steer_ipv4(&at, end, p);
-		break;
+		return steer_ipv4(at, end, p);
 	case bpf_htons(ETH_P_IPV6):
-		ip = steer_ipv6(&at, end, p);
-		break;
+		return steer_ipv6(at, end, p);
 	default:
 		return 0;
 	}
-	if (!ip)
-		return 0;
+}
+
+static __always_inline _Bool steer_transport(const __be16 *ports, const void *end,
+                                             struct steer_packet *p)
+{
 	if (p->source.protocol != IPPROTO_TCP && p->source.protocol != IPPROTO_UDP)
 		return 0;
 	if (!p->ports)
 		return 1;
-	ports = at;
-	if ((void *)(ports + 2) > end)
+	if ((const void *)(ports + 2) > end)
 		return 0;
 	p->source.port = ports[0];
 	p->destination.port = ports[1];
 	return 1;
 }
 
+static __always_inline _Bool steer_is_ours(const struct steer_target *source,
+                                           const struct steer_target *destination)
+{
+	if (bpf_map_lookup_elem(&virtual_targets, destination))
+		return 1;
+	return bpf_map_lookup_elem(&return_targets, source) &&
+	       !bpf_map_lookup_elem(&local_addrs, &destination->address);
+}
+
+// Unreachable, time exceeded, parameter problem, packet too big.
+static __always_inline _Bool steer_is_error(__be16 type, __u8 icmp)
+{
+	if (type == bpf_htons(ETH_P_IP))
+		return icmp == 3 || icmp == 11 || icmp == 12;
+	return icmp >= 1 && icmp <= 4;
+}
+
+// The same place, of which the verifier knows no more than that it is within the first 4 KiB: else
+// it follows each way through the extension headers in front of an error through those quoted in
+// it. NULL: further away.
+static __always_inline void *steer_forget(void *data, void *at)
+{
+	__u64 offset = at - data;
+
+	if (offset >= 4096)
+		return NULL;
+	asm volatile("%0 &= 4095" : "+r"(offset)); // which the compiler knows to be superfluous
+	return data + offset;
+}
+
+// An ICMP error is ours where a reply to the packet that it quotes would be.
+static __always_inline _Bool steer_error(__be16 type, void *at, void *end,
+                                         const struct steer_packet *p)
+{
+	struct steer_packet quote = {};
+	struct steer_icmp *icmp = at;
+
+	if (!icmp || p->fragment || (void *)(icmp + 1) > end || !steer_is_error(type, icmp->type))
+		return 0;
+	at = icmp + 1;
+	if (!steer_network(type, &at, end, &quote) || !quote.ports ||
+	    !steer_transport(at, end, &quote))
+		return 0;
+	return steer_is_ours(&quote.destination, &quote.source);
+}
+
 static __always_inline _Bool steer_is_service(void *data, void *end)
 {
 	struct steer_packet p = {};
+	void *at = data;
+	__be16 type = steer_ethernet(&at, end);
 
-	if (!steer_parse(data, end, &p))
+	if (!steer_network(type, &at, end, &p))
+		return 0;
+	if (p.source.protocol == (type == bpf_htons(ETH_P_IP) ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return steer_error(type, steer_forget(data, at), end, &p);
+	if (!steer_transport(at, end, &p))
 		return 0;
 	if (!p.ports)
 		return bpf_map_lookup_elem(&virtual_addrs, &p.destination.address) != NULL;
-	if (bpf_map_lookup_elem(&virtual_targets, &p.destination))
-		return 1;
-	return bpf_map_lookup_elem(&return_targets, &p.source) &&
-	       !bpf_map_lookup_elem(&local_addrs, &p.destination.address);
+	return steer_is_ours(&p.source, &p.destination);
 }

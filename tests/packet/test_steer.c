@@ -246,6 +246,105 @@ static const struct row {
         {"IPv4 in an IPv6 frame", PASS, {TO_VIP, .ethertype = 0x86dd}},
 };
 
+// ICMP errors: type, and the packet that is quoted. In the error's own shape the ports are unused.
+#define BY_ROUTER(to)  .source = "203.0.113.77", .destination = (to), .protocol = IPPROTO_ICMP
+#define BY_ROUTER6(to) .source = "2001:db8:77::1", .destination = (to), .protocol = IPPROTO_ICMPV6
+#define FROM_VIP                                                                                   \
+	.source = VIP, .destination = CLIENT, .source_port = 8080, .destination_port = 40000,      \
+	.protocol = IPPROTO_TCP
+#define FROM_VIP6                                                                                  \
+	.source = VIP6, .destination = CLIENT6, .source_port = 8080, .destination_port = 40000,    \
+	.protocol = IPPROTO_TCP
+#define TO_BACKEND                                                                                 \
+	.source = CLIENT, .destination = BACKEND, .source_port = 40000, .destination_port = 80,    \
+	.protocol = IPPROTO_TCP
+#define TO_BACKEND6                                                                                \
+	.source = CLIENT6, .destination = BACKEND6, .source_port = 40000, .destination_port = 80,  \
+	.protocol = IPPROTO_TCP
+
+static const struct error {
+	const char *what;
+	enum verdict expected;
+	uint8_t type;
+	struct shape shape, quote;
+} errors[] = {
+        {"unreachable, about an answer", OURS, 3, {BY_ROUTER(VIP)}, {FROM_VIP}},
+        {"time exceeded, about an answer", OURS, 11, {BY_ROUTER(VIP)}, {FROM_VIP}},
+        {"parameter problem, about an answer", OURS, 12, {BY_ROUTER(VIP)}, {FROM_VIP}},
+        {"source quench", PASS, 4, {BY_ROUTER(VIP)}, {FROM_VIP}},
+        {"redirect", PASS, 5, {BY_ROUTER(VIP)}, {FROM_VIP}},
+        {"echo with such data", PASS, 8, {BY_ROUTER(VIP)}, {FROM_VIP}},
+        {"unreachable, about an answer, IPv6", OURS, 1, {BY_ROUTER6(VIP6)}, {FROM_VIP6}},
+        {"too big, about an answer, IPv6", OURS, 2, {BY_ROUTER6(VIP6)}, {FROM_VIP6}},
+        {"time exceeded, about an answer, IPv6", OURS, 3, {BY_ROUTER6(VIP6)}, {FROM_VIP6}},
+        {"parameter problem, about an answer, IPv6", OURS, 4, {BY_ROUTER6(VIP6)}, {FROM_VIP6}},
+        {"echo with such data, IPv6", PASS, 128, {BY_ROUTER6(VIP6)}, {FROM_VIP6}},
+        {"neighbour solicitation with such data", PASS, 135, {BY_ROUTER6(VIP6)}, {FROM_VIP6}},
+        {"tagged", OURS, 3, {BY_ROUTER(VIP), .vlan = {0x8100}}, {FROM_VIP}},
+        {"IPv4 options", OURS, 3, {BY_ROUTER(VIP), .options = 40}, {FROM_VIP, .options = 40}},
+        {"IPv6 extension headers",
+         OURS,
+         2,
+         {BY_ROUTER6(VIP6), .extensions = {60, 60, 60, 60, 60, 60, 60, 60}},
+         {FROM_VIP6, .extensions = {60, 60, 60, 60, 60, 60, 60, 60}}},
+        {"IPv6 chain of 9 quoted",
+         PASS,
+         2,
+         {BY_ROUTER6(VIP6)},
+         {FROM_VIP6, .extensions = {43, 43, 43, 43, 43, 43, 43, 43, 43}}},
+        {"about another port's answer", PASS, 3, {BY_ROUTER(VIP)}, {FROM_VIP, .source_port = 22}},
+        {"about UDP of a TCP port", PASS, 3, {BY_ROUTER(VIP)}, {FROM_VIP, .protocol = IPPROTO_UDP}},
+        {"about a ping", PASS, 3, {BY_ROUTER(VIP)}, {FROM_VIP, .protocol = IPPROTO_ICMP}},
+        {"about a packet to the VIP", PASS, 3, {BY_ROUTER(CLIENT)}, {TO_VIP}},
+        {"about a first fragment", OURS, 3, {BY_ROUTER(VIP)}, {FROM_VIP, .more = true}},
+        {"about a later fragment", PASS, 3, {BY_ROUTER(VIP)}, {FROM_VIP, .fragment = 9}},
+        {"about a later fragment, IPv6",
+         PASS,
+         2,
+         {BY_ROUTER6(VIP6)},
+         {FROM_VIP6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 9}},
+        {"in fragments, the first", PASS, 3, {BY_ROUTER(VIP), .more = true}, {FROM_VIP}},
+        {"in fragments, the first, IPv6",
+         PASS,
+         2,
+         {BY_ROUTER6(VIP6), .extensions = {IPPROTO_FRAGMENT}, .more = true},
+         {FROM_VIP6}},
+        {"about a packet on a source route",
+         PASS,
+         2,
+         {BY_ROUTER6(VIP6)},
+         {FROM_VIP6, .extensions = {IPPROTO_ROUTING}, .segments_left = 1}},
+        {"about a packet to a backend", OURS, 3, {BY_ROUTER(CLIENT)}, {TO_BACKEND}},
+        {"about a packet to a backend, IPv6", OURS, 2, {BY_ROUTER6(CLIENT6)}, {TO_BACKEND6}},
+        {"about a packet to a backend's other port",
+         PASS,
+         3,
+         {BY_ROUTER(CLIENT)},
+         {TO_BACKEND, .destination_port = 22}},
+        {"about the host's probe", PASS, 3, {BY_ROUTER(HOST)}, {TO_BACKEND, .source = HOST}},
+        {"about the host's probe, IPv6",
+         PASS,
+         1,
+         {BY_ROUTER6(HOST6)},
+         {TO_BACKEND6, .source = HOST6}},
+        {"ICMPv6 in IPv4", PASS, 3, {BY_ROUTER(VIP), .protocol = IPPROTO_ICMPV6}, {FROM_VIP}},
+        {"IPv6 quoted by IPv4", PASS, 3, {BY_ROUTER(VIP)}, {FROM_VIP6}},
+        {"IPv4 quoted by IPv6", PASS, 2, {BY_ROUTER6(VIP6)}, {FROM_VIP}},
+};
+
+// The ICMP header has the place of the ports and of four bytes behind them.
+static struct frame error_build(const struct error *e)
+{
+	struct shape shape = e->shape;
+	struct frame quote = frame_build(&e->quote), f;
+
+	shape.source_port = (uint16_t)(e->type << 8);
+	f = frame_build(&shape);
+	f.length -= 12;
+	put(&f, quote.bytes + 14, quote.length - 14);
+	return f;
+}
+
 struct fixture {
 	struct bpf_object *steer, *guard;
 	int xdp, tc; // programs
@@ -351,6 +450,35 @@ static void traffic_goes_to_whom_it_belongs(void **state)
 		    tc != (row->expected == OURS ? TC_ACT_SHOT : (uint32_t)TC_ACT_UNSPEC)) {
 			print_error("%s: xdp %u, tc %d\n", row->what, xdp, (int)tc);
 			wrong++;
+		}
+	}
+	assert_int_equal(wrong, 0);
+}
+
+// The same, cut anywhere before the end of the quoted ports, is the kernel's.
+static void errors_go_to_whom_the_reply_belongs(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		const struct error *e = &errors[i];
+		struct frame f = error_build(e);
+		size_t needed = f.length - 16;
+
+		// The kernel runs tc programs on whole IP headers only.
+		for (size_t length = f.length; length >= 14 + 40; length--) {
+			bool ours = e->expected == OURS && length >= needed;
+			uint32_t xdp = run(fixture->xdp, f.bytes, length);
+			uint32_t tc = run(fixture->tc, f.bytes, length);
+
+			if (xdp == (ours ? XDP_DROP : XDP_PASS) &&
+			    tc == (ours ? TC_ACT_SHOT : (uint32_t)TC_ACT_UNSPEC))
+				continue;
+			print_error("%s, %zu of %zu bytes: xdp %u, tc %d\n", e->what, length,
+			            f.length, xdp, (int)tc);
+			wrong++;
+			break;
 		}
 	}
 	assert_int_equal(wrong, 0);
@@ -464,6 +592,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(traffic_goes_to_whom_it_belongs),
+	        cmocka_unit_test(errors_go_to_whom_the_reply_belongs),
 	        cmocka_unit_test(truncated_frames_are_the_kernels),
 	        cmocka_unit_test(frames_for_others_are_the_kernels),
 	        cmocka_unit_test(bad_headers_are_the_kernels),
