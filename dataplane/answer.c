@@ -14,6 +14,8 @@ enum {
 	ICMP_HEADER = 8,
 };
 
+const struct sluice_answer_error sluice_answer_too_big = {3, 4, 2, 0};
+
 static void swap(void *a, void *b, size_t size)
 {
 	uint8_t keep[16];
@@ -27,8 +29,6 @@ static void send_back(struct sluice_packet *p)
 {
 	swap(p->data, p->data + 6, 6);
 	p->port_out = p->port_in;
-	p->head = (uint16_t)p->length;
-	p->moved = true;
 	p->verdict = SLUICE_VERDICT_TRANSMIT;
 }
 
@@ -86,6 +86,8 @@ void sluice_answer_reset(struct sluice_packet *p)
 	write_network(p, IPPROTO_TCP, sizeof(*reset));
 	p->l4 = (uint16_t)(p->l3 + network_size(p));
 	p->length = p->l4 + (uint32_t)sizeof(*reset);
+	p->head = (uint16_t)p->length;
+	p->moved = true;
 	reset = sluice_packet_l4(p);
 	*reset = (struct sluice_tcp){
 	        .source = old.destination,
@@ -104,21 +106,26 @@ void sluice_answer_reset(struct sluice_packet *p)
 }
 
 // Moves the Ethernet header and a new IP header in front of the offending packet.
-void sluice_answer_error(struct sluice_packet *p, const struct sluice_answer_error *error,
-                         uint32_t word)
+void sluice_answer_write_error(struct sluice_packet *p, const struct sluice_answer_error *error,
+                               uint32_t word)
 {
 	bool v4 = p->family == SLUICE_IPV4;
-	uint32_t quote = sluice_packet_end(p) - p->l3;
+	uint32_t quote = sluice_packet_end(p) - p->l3, there = p->length - p->l3;
 	uint32_t most = v4 ? QUOTE_V4 : QUOTE_V6;
 	uint32_t grow = network_size(p) + ICMP_HEADER;
 	uint8_t *old = p->data;
 	uint8_t *icmp;
 
+	if (quote > there)
+		quote = there;
 	if (quote > most)
 		quote = most;
 	p->data = old - grow;
 	memmove(p->data, old, p->l3 + network_size(p));
 	p->length = p->l3 + grow + quote;
+	p->head = (uint16_t)p->length;
+	p->l4 = (uint16_t)(p->l3 + network_size(p));
+	p->moved = true;
 	icmp = p->data + p->l3 + network_size(p);
 	icmp[0] = v4 ? error->type : error->type_6;
 	icmp[1] = v4 ? error->code : error->code_6;
@@ -134,23 +141,31 @@ void sluice_answer_error(struct sluice_packet *p, const struct sluice_answer_err
 	        v4 ? sluice_checksum_bytes(icmp, length) : transport_checksum(p, protocol, length);
 
 	memcpy(icmp + 2, &checksum, 2);
+}
+
+void sluice_answer_error(struct sluice_packet *p, const struct sluice_answer_error *error,
+                         uint32_t word)
+{
+	sluice_answer_write_error(p, error, word);
 	send_back(p);
+}
+
+bool sluice_answer_has_sender(const struct sluice_packet *p)
+{
+	static const uint8_t none[15];
+	const uint8_t *source;
+
+	if (p->family == SLUICE_IPV4) {
+		source = ((const struct sluice_ipv4 *)sluice_packet_l3(p))->source;
+		return source[0] != 0 && source[0] != 127 && source[0] < 224;
+	}
+	source = ((const struct sluice_ipv6 *)sluice_packet_l3(p))->source;
+	return source[0] != 0xff && (memcmp(source, none, sizeof(none)) != 0 || source[15] > 1);
 }
 
 // What is in pieces is not worth gathering. To nobody and to many goes no answer (RFC 1122, 3.2.2
 // and RFC 4443, 2.4): a frame that the link gave to many, or a sender that is no single host.
 bool sluice_answer_possible(const struct sluice_packet *p)
 {
-	const uint8_t *source;
-
-	if (p->head != p->length || (p->data[0] & 1))
-		return false;
-	if (p->family == SLUICE_IPV4) {
-		source = ((const struct sluice_ipv4 *)sluice_packet_l3(p))->source;
-		return source[0] != 0 && source[0] != 127 && source[0] < 224;
-	}
-	static const uint8_t none[15];
-
-	source = ((const struct sluice_ipv6 *)sluice_packet_l3(p))->source;
-	return source[0] != 0xff && (memcmp(source, none, sizeof(none)) != 0 || source[15] > 1);
+	return p->head == p->length && !(p->data[0] & 1) && sluice_answer_has_sender(p);
 }

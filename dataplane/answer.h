@@ -15,8 +15,13 @@ struct sluice_answer_error {
 	uint8_t type_6, code_6; // ICMPv6
 };
 
+extern const struct sluice_answer_error sluice_answer_too_big; // word: the MTU
+
 // Whether the packet can be answered: it is whole, and to nobody and to many goes no answer.
 bool sluice_answer_possible(const struct sluice_packet *p);
+
+// Whether its source is a single host.
+bool sluice_answer_has_sender(const struct sluice_packet *p);
 
 // A reset (RFC 9293, 3.10.7.1); the packet is TCP and no reset.
 void sluice_answer_reset(struct sluice_packet *p);
@@ -24,3 +29,8 @@ void sluice_answer_reset(struct sluice_packet *p);
 // An ICMP or ICMPv6 error that quotes the packet. word: the header's second half.
 void sluice_answer_error(struct sluice_packet *p, const struct sluice_answer_error *error,
                          uint32_t word);
+
+// Makes such an error of the packet, of which as much is quoted as is there. The Ethernet header
+// stays and has no verdict yet.
+void sluice_answer_write_error(struct sluice_packet *p, const struct sluice_answer_error *error,
+                               uint32_t word);

@@ -7,7 +7,6 @@
 #include "dataplane/encap.h"
 
 enum {
-	GUE_PORT = 6080,
 	FIRST_SOURCE_PORT = 49152, // of the 16384 dynamic ones (RFC 6335)
 };
 
@@ -16,7 +15,7 @@ enum {
 static inline void write_udp(struct sluice_udp *udp, uint64_t hash, uint16_t length)
 {
 	udp->source = htons((uint16_t)(FIRST_SOURCE_PORT | hash >> 50));
-	udp->destination = htons(GUE_PORT);
+	udp->destination = htons(SLUICE_GUE_PORT);
 	udp->length = htons((uint16_t)(sizeof(*udp) + length));
 	udp->checksum = 0;
 }

@@ -67,7 +67,12 @@ static bool quote_v6(struct sluice_packet *q)
 	return true;
 }
 
-bool sluice_icmp_quote(const struct sluice_packet *p, struct sluice_packet *quote)
+bool sluice_icmp_read(struct sluice_packet *q)
+{
+	return q->family == SLUICE_IPV4 ? quote_v4(q) : quote_v6(q);
+}
+
+static bool find_quote(const struct sluice_packet *p, struct sluice_packet *quote)
 {
 	uint32_t at = p->l4 + SLUICE_ICMP_HEADER, end = sluice_packet_end(p);
 
@@ -79,13 +84,7 @@ bool sluice_icmp_quote(const struct sluice_packet *p, struct sluice_packet *quot
 	        .head = (uint16_t)(end - at),
 	        .family = p->family,
 	};
-	if (!(p->family == SLUICE_IPV4 ? quote_v4(quote) : quote_v6(quote)))
-		return false;
-	// In a later segment a checksum could not be brought in step.
-	if (p->head < p->length && quote->l4 + sizeof(struct sluice_tcp) > quote->head)
-		return false;
-	return (quote->protocol == IPPROTO_TCP || quote->protocol == IPPROTO_UDP) &&
-	       quote->l4 + 4U <= quote->head;
+	return sluice_icmp_read(quote);
 }
 
 static void make_reply(struct reply *r, const struct sluice_packet *p,
@@ -218,26 +217,38 @@ static void to_client(struct sluice_pipeline *ctx, struct sluice_packet *p,
 	ops->error_out(ctx, p, quote, adjacencies[0]);
 }
 
-// The packet has the verdict PASS, which stays where it is not ours.
-static void judge(struct sluice_pipeline *ctx, struct sluice_packet *p)
+static void follow_reply(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                         struct sluice_packet *quote)
 {
-	struct sluice_packet quote;
 	struct sluice_burst alone = {0};
 	struct reply reply;
 
-	// An error is for whom it quotes.
-	if (!sluice_icmp_quote(p, &quote) || !is_same_host(p, &quote, SLUICE_DESTINATION))
-		return;
-	make_reply(&reply, p, &quote);
+	make_reply(&reply, p, quote);
 	sluice_classify_one(ctx, &alone, &reply.packet);
 	p->frontend = reply.packet.frontend;
 	p->forwarding = reply.packet.forwarding;
 	if (reply.packet.verdict == SLUICE_VERDICT_DROP)
 		sluice_packet_drop(p, reply.packet.reason);
 	else if (alone.in_count > 0)
-		to_endpoint(ctx, p, &quote, &reply.packet);
+		to_endpoint(ctx, p, quote, &reply.packet);
 	else if (alone.return_count > 0)
-		to_client(ctx, p, &quote, &reply.packet);
+		to_client(ctx, p, quote, &reply.packet);
+}
+
+// The packet has the verdict PASS, which stays where it is not ours.
+static void judge(struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	struct sluice_packet quote;
+
+	// An error is for whom it quotes.
+	if (!find_quote(p, &quote) || !is_same_host(p, &quote, SLUICE_DESTINATION))
+		return;
+	// In a later segment a checksum could not be brought in step.
+	if (sluice_icmp_has_ports(&quote) &&
+	    (p->head == p->length || quote.l4 + sizeof(struct sluice_tcp) <= quote.head))
+		follow_reply(ctx, p, &quote);
+	if (p->verdict == SLUICE_VERDICT_PASS)
+		sluice_icmp_tunnel(ctx, p, &quote);
 }
 
 void sluice_icmp(struct sluice_pipeline *ctx, struct sluice_burst *b)

@@ -10,7 +10,7 @@
 //   forward   by the service's mode                                  forward.c, rewrite_*.c,
 //                                                                     encap_*.c
 //   egress    MACs and VLAN tag of the way out                       egress.h
-//   icmp      errors go where a reply to the quoted packet would     icmp.c
+//   icmp      errors go where a reply to the quoted packet would     icmp.c, icmp_tunnel.c
 //   refuse    no endpoint, or too big: the sender is told            refuse.c, answer.c
 //
 // Each stage runs over the whole burst and prefetches what the next one reads, so that the cache

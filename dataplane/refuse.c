@@ -59,8 +59,6 @@ static bool is_told_of_mtu(const struct sluice_packet *p)
 // an endpoint goes by is the quote.
 void sluice_refuse_size(struct sluice_pipeline *ctx, struct sluice_packet *p)
 {
-	static const struct sluice_answer_error too_big = {3, 4, 2, 0};
-
 	if (is_told_of_mtu(p) && sluice_answer_possible(p) && within_budget(ctx))
-		sluice_answer_error(p, &too_big, p->mtu);
+		sluice_answer_error(p, &sluice_answer_too_big, p->mtu);
 }

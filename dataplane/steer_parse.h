@@ -12,6 +12,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/udp.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -19,6 +20,7 @@
 #include "dataplane/steer_maps.h"
 
 #define STEER_IPV6_EXTENSIONS 8
+#define STEER_GUE_PORT        6080
 
 struct steer_packet {
 	struct steer_target source, destination;
@@ -152,7 +154,7 @@ static __always_inline _Bool steer_transport(const __be16 *ports, const void *en
 		return 0;
 	if (!p->ports)
 		return 1;
-	if ((const void *)(ports + 2) > end)
+	if (!ports || (const void *)(ports + 2) > end)
 		return 0;
 	p->source.port = ports[0];
 	p->destination.port = ports[1];
@@ -189,8 +191,39 @@ static __always_inline void *steer_forget(void *data, void *at)
 	return data + offset;
 }
 
+// What a packet in a tunnel of ours has inside, as an EtherType; *at is behind the outer IP header
+// and moves to the inner one. 0: it is in no tunnel.
+static __always_inline __be16 steer_tunnel(__u8 protocol, void **at, void *end)
+{
+	struct udphdr *udp = *at;
+	__u8 *version;
+
+	if (protocol == IPPROTO_IPIP)
+		return bpf_htons(ETH_P_IP);
+	if (protocol == IPPROTO_IPV6)
+		return bpf_htons(ETH_P_IPV6);
+	if (protocol != IPPROTO_UDP || (void *)(udp + 1) > end ||
+	    udp->dest != bpf_htons(STEER_GUE_PORT))
+		return 0;
+	*at = version = (void *)(udp + 1);
+	if ((void *)(version + 1) > end)
+		return 0;
+	return *version >> 4 == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+}
+
+// An error about a packet in a tunnel is ours where the client's packet inside is.
+static __always_inline _Bool steer_tunnel_error(__u8 protocol, void *data, void *at, void *end)
+{
+	struct steer_packet inner = {};
+	__be16 type = steer_tunnel(protocol, &at, end);
+
+	return type && steer_network(type, &at, end, &inner) && inner.ports &&
+	       steer_transport(steer_forget(data, at), end, &inner) &&
+	       bpf_map_lookup_elem(&virtual_targets, &inner.destination);
+}
+
 // An ICMP error is ours where a reply to the packet that it quotes would be.
-static __always_inline _Bool steer_error(__be16 type, void *at, void *end,
+static __always_inline _Bool steer_error(__be16 type, void *data, void *at, void *end,
                                          const struct steer_packet *p)
 {
 	struct steer_packet quote = {};
@@ -199,10 +232,12 @@ static __always_inline _Bool steer_error(__be16 type, void *at, void *end,
 	if (!icmp || p->fragment || (void *)(icmp + 1) > end || !steer_is_error(type, icmp->type))
 		return 0;
 	at = icmp + 1;
-	if (!steer_network(type, &at, end, &quote) || !quote.ports ||
-	    !steer_transport(at, end, &quote))
+	if (!steer_network(type, &at, end, &quote) || !quote.ports)
 		return 0;
-	return steer_is_ours(&quote.destination, &quote.source);
+	at = steer_forget(data, at);
+	if (steer_transport(at, end, &quote) && steer_is_ours(&quote.destination, &quote.source))
+		return 1;
+	return at && steer_tunnel_error(quote.source.protocol, data, at, end);
 }
 
 static __always_inline _Bool steer_is_service(void *data, void *end)
@@ -214,7 +249,7 @@ static __always_inline _Bool steer_is_service(void *data, void *end)
 	if (!steer_network(type, &at, end, &p))
 		return 0;
 	if (p.source.protocol == (type == bpf_htons(ETH_P_IP) ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-		return steer_error(type, steer_forget(data, at), end, &p);
+		return steer_error(type, data, steer_forget(data, at), end, &p);
 	if (!steer_transport(at, end, &p))
 		return 0;
 	if (!p.ports)

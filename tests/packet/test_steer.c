@@ -262,11 +262,17 @@ static const struct row {
 	.source = CLIENT6, .destination = BACKEND6, .source_port = 40000, .destination_port = 80,  \
 	.protocol = IPPROTO_TCP
 
+#define TUNNEL(next)  .source = HOST, .destination = BACKEND, .protocol = (next)
+#define TUNNEL6(next) .source = HOST6, .destination = BACKEND6, .protocol = (next)
+#define GUE           TUNNEL(IPPROTO_UDP), .source_port = 50000, .destination_port = 6080
+#define GUE6          TUNNEL6(IPPROTO_UDP), .source_port = 50000, .destination_port = 6080
+
 static const struct error {
 	const char *what;
 	enum verdict expected;
 	uint8_t type;
 	struct shape shape, quote;
+	struct shape inner; // of a tunnel, where it has a source
 } errors[] = {
         {"unreachable, about an answer", OURS, 3, {BY_ROUTER(VIP)}, {FROM_VIP}},
         {"time exceeded, about an answer", OURS, 11, {BY_ROUTER(VIP)}, {FROM_VIP}},
@@ -327,6 +333,54 @@ static const struct error {
          1,
          {BY_ROUTER6(HOST6)},
          {TO_BACKEND6, .source = HOST6}},
+        {"in a tunnel", OURS, 3, {BY_ROUTER(HOST)}, {TUNNEL(IPPROTO_IPIP)}, {TO_VIP}},
+        {"in a tunnel, IPv6 in IPv4",
+         OURS,
+         3,
+         {BY_ROUTER(HOST)},
+         {TUNNEL(IPPROTO_IPV6)},
+         {TO_VIP6}},
+        {"in a tunnel, IPv4 in IPv6",
+         OURS,
+         2,
+         {BY_ROUTER6(HOST6)},
+         {TUNNEL6(IPPROTO_IPIP)},
+         {TO_VIP}},
+        {"in a tunnel, IPv6", OURS, 3, {BY_ROUTER6(HOST6)}, {TUNNEL6(IPPROTO_IPV6)}, {TO_VIP6}},
+        {"behind UDP", OURS, 3, {BY_ROUTER(HOST)}, {GUE}, {TO_VIP}},
+        {"behind UDP, IPv6 in IPv4", OURS, 11, {BY_ROUTER(HOST)}, {GUE}, {TO_VIP6}},
+        {"behind UDP, IPv4 in IPv6", OURS, 1, {BY_ROUTER6(HOST6)}, {GUE6}, {TO_VIP}},
+        {"behind UDP, IPv6", OURS, 2, {BY_ROUTER6(HOST6)}, {GUE6}, {TO_VIP6}},
+        {"behind UDP, another port",
+         PASS,
+         3,
+         {BY_ROUTER(HOST)},
+         {GUE, .destination_port = 53},
+         {TO_VIP}},
+        {"in a tunnel, about another address",
+         PASS,
+         3,
+         {BY_ROUTER(HOST)},
+         {TUNNEL(IPPROTO_IPIP)},
+         {TO_VIP, .destination = HOST}},
+        {"in a tunnel, the other family",
+         PASS,
+         3,
+         {BY_ROUTER(HOST)},
+         {TUNNEL(IPPROTO_IPV6)},
+         {TO_VIP}},
+        {"in a tunnel in a tunnel",
+         PASS,
+         3,
+         {BY_ROUTER(HOST)},
+         {TUNNEL(IPPROTO_IPIP)},
+         {TO_VIP, .protocol = IPPROTO_IPIP}},
+        {"in fragments in a tunnel",
+         PASS,
+         3,
+         {BY_ROUTER(HOST)},
+         {TUNNEL(IPPROTO_IPIP)},
+         {TO_VIP, .fragment = 9}},
         {"ICMPv6 in IPv4", PASS, 3, {BY_ROUTER(VIP), .protocol = IPPROTO_ICMPV6}, {FROM_VIP}},
         {"IPv6 quoted by IPv4", PASS, 3, {BY_ROUTER(VIP)}, {FROM_VIP6}},
         {"IPv4 quoted by IPv6", PASS, 2, {BY_ROUTER6(VIP6)}, {FROM_VIP}},
@@ -336,8 +390,13 @@ static const struct error {
 static struct frame error_build(const struct error *e)
 {
 	struct shape shape = e->shape;
-	struct frame quote = frame_build(&e->quote), f;
+	struct frame quote = frame_build(&e->quote), inner, f;
 
+	if (e->inner.source) {
+		inner = frame_build(&e->inner);
+		quote.length -= e->quote.protocol == IPPROTO_UDP ? 12 : 20;
+		put(&quote, inner.bytes + 14, inner.length - 14);
+	}
 	shape.source_port = (uint16_t)(e->type << 8);
 	f = frame_build(&shape);
 	f.length -= 12;

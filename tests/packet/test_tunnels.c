@@ -14,13 +14,12 @@
 #include "../unit/random.h"
 #include "dataplane/forward.h"
 #include "golden_tunnels.h"
-#include "world.h"
+#include "tunnel_world.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
 	ETHERNET = 14,
-	OUTER_ID = 0x1234,
 	TUNNEL_TTL = 64,
 	GUE_PORT = 6080,
 	GUE_SOURCES = 49152,
@@ -28,62 +27,6 @@ enum {
 	VLAN = 30,
 	RANDOM_PACKETS = 50000,
 };
-
-static const uint8_t source_4[16] = {[10] = 0xff, 0xff, 172, 17, 0, 1};
-static const uint8_t source_6[16] = {0xfd, 0, 0, 0x17, [15] = 1};
-
-// ---- the world: services 10.96.1.N and 2001:db8:96:1::N, TCP 80 and UDP 53, for each mode and
-// family of endpoint; N is ten times the mode and the family of the endpoint, 172.17.0.N or
-// fd00:17::N.
-
-static void set_mode(struct world *w, uint16_t frontend, uint32_t slot, enum sluice_forwarding mode)
-{
-	struct sluice_endpoint *e = &w->endpoints[slot];
-	bool v4 = e->target.family == SLUICE_IPV4;
-	const uint8_t *source = v4 ? source_4 : source_6;
-
-	w->frontends[frontend].forwarding = (uint8_t)mode;
-	if (!sluice_forwarding_is_tunnel(mode))
-		return;
-	memcpy(e->tunnel_source.bytes, source, 16);
-	e->address_sum = htons(
-	        frame_sum(source + (v4 ? 12 : 0), v4 ? 4 : 16,
-	                  frame_sum(e->target.address.bytes + (v4 ? 12 : 0), v4 ? 4 : 16, 0)));
-}
-
-static void add_service(struct world *w, enum sluice_forwarding mode, unsigned inner,
-                        unsigned outer, uint8_t protocol)
-{
-	unsigned service = world_service(w, SLUICE_ON_EMPTY_REFUSE), last = mode * 10 + outer;
-	uint16_t port = protocol == TCP ? 80 : 53, frontend;
-	char address[32];
-	uint32_t slot;
-
-	snprintf(address, sizeof(address), inner == 4 ? "10.96.1.%u" : "2001:db8:96:1::%u", last);
-	frontend = world_frontend(w, service, address, port, protocol);
-	snprintf(address, sizeof(address), outer == 4 ? "172.17.0.%u" : "fd00:17::%u", last);
-	slot = world_endpoint(w, service, address, port, protocol);
-	set_mode(w, frontend, slot, mode);
-}
-
-static struct world *tunnel_world(void)
-{
-	struct world *w = world_new_empty();
-
-	for (unsigned mode = SLUICE_FORWARD_L2DSR; mode <= SLUICE_FORWARD_GUE; mode++) {
-		for (unsigned mix = 0; mix < 4; mix++) {
-			unsigned inner = mix & 1 ? 6 : 4, outer = mix & 2 ? 6 : 4;
-
-			if (mode == SLUICE_FORWARD_L2DSR && inner != outer)
-				continue;
-			add_service(w, mode, inner, outer, TCP);
-			add_service(w, mode, inner, outer, UDP);
-		}
-	}
-	world_commit(w);
-	w->pipeline.tunnel_id = OUTER_ID;
-	return w;
-}
 
 static void each_endpoint(struct world *w, void (*change)(struct sluice_endpoint *))
 {
@@ -124,7 +67,7 @@ static void read_outer(const struct frame *f, struct outer *o)
 		assert_int_equal(ip[0], 0x45);
 		assert_int_equal(frame_sum(ip, 20, 0), 0);
 		assert_int_equal(get16(ip + 6) & ~0x4000, 0);
-		assert_memory_equal(ip + 12, source_4 + 12, 4);
+		assert_memory_equal(ip + 12, tunnel_source_4 + 12, 4);
 		o->traffic_class = ip[1];
 		o->id = get16(ip + 4);
 		o->dont_fragment = ip[6] & 0x40;
@@ -134,7 +77,7 @@ static void read_outer(const struct frame *f, struct outer *o)
 		o->inner = o->l3 + 20;
 	} else {
 		assert_int_equal(o->family, 6);
-		assert_memory_equal(ip + 8, source_6, 16);
+		assert_memory_equal(ip + 8, tunnel_source_6, 16);
 		o->traffic_class = (uint8_t)(get16(ip) >> 4);
 		o->flow_label = (ip[1] & 15U) << 16 | get16(ip + 2);
 		o->protocol = ip[6];
@@ -211,14 +154,14 @@ static void golden_frame(const struct golden_tunnel *g, struct frame *f)
 
 static void test_frames_are_as_scapy_makes_them(void **state)
 {
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	struct outcome o;
 	struct frame f;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(golden_tunnels); i++) {
 		golden_frame(&golden_tunnels[i], &f);
-		w->pipeline.tunnel_id = OUTER_ID;
+		w->pipeline.tunnel_id = TUNNEL_ID;
 		world_run_one(w, &f, &o);
 		expect_golden(&golden_tunnels[i], &o);
 	}
@@ -227,7 +170,7 @@ static void test_frames_are_as_scapy_makes_them(void **state)
 
 static void test_frames_in_segments_become_the_same(void **state)
 {
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	struct outcome o;
 	struct frame f;
 
@@ -238,7 +181,7 @@ static void test_frames_in_segments_become_the_same(void **state)
 
 		golden_frame(&golden_tunnels[i], &f);
 		for (uint32_t head = ETHERNET; head < f.length; head++) {
-			w->pipeline.tunnel_id = OUTER_ID;
+			w->pipeline.tunnel_id = TUNNEL_ID;
 			world_run(w, &one, &head, &o, 1);
 			if (o.packet.verdict == SLUICE_VERDICT_DROP) {
 				assert_int_equal(o.packet.reason, SLUICE_DROP_TRUNCATED);
@@ -258,7 +201,7 @@ static void test_modes_mix_in_a_burst(void **state)
 	static struct frame frames[SLUICE_BURST];
 	static struct outcome outcomes[SLUICE_BURST];
 	const struct frame *list[SLUICE_BURST];
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	unsigned n = 0;
 
 	(void)state;
@@ -371,7 +314,7 @@ static void test_packets_inside_stay_as_they_are(void **state)
 
 	(void)state;
 	for (unsigned tagged = 0; tagged < 2; tagged++) {
-		struct world *w = tunnel_world();
+		struct world *w = tunnel_world_new();
 
 		w->snapshot.vlans = vlans;
 		if (tagged)
@@ -390,7 +333,7 @@ static void test_packets_inside_stay_as_they_are(void **state)
 // A flow's packets look alike to whoever spreads by outer header; flows differ.
 static void test_a_flow_keeps_its_source_port_and_label(void **state)
 {
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	bool seen[65536 - GUE_SOURCES] = {false};
 	unsigned ports = 0;
 	struct frame f;
@@ -429,7 +372,7 @@ static void test_a_flow_keeps_its_source_port_and_label(void **state)
 
 static void test_ids_differ_where_routers_may_fragment(void **state)
 {
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	struct frame_fields fields = {
 	        .mac_to = HOST_0,
 	        .mac_from = GATEWAY,
@@ -506,7 +449,7 @@ static void expect_answer(const struct outcome *o, uint32_t mtu)
 
 static void test_largest_packet_fits_and_no_larger(void **state)
 {
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	struct frame f;
 	struct outcome o;
 
@@ -539,7 +482,7 @@ static void unroute(struct sluice_endpoint *e)
 // address it would take for its own.
 static void test_kernel_resolves_for_tunnels_only(void **state)
 {
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	struct frame f;
 	struct outcome o;
 	struct outer outer;
@@ -565,7 +508,7 @@ static void test_kernel_resolves_for_tunnels_only(void **state)
 
 static void test_no_way_is_a_drop(void **state)
 {
-	struct world *w = tunnel_world();
+	struct world *w = tunnel_world_new();
 	struct frame f;
 	struct outcome o;
 
@@ -600,8 +543,8 @@ static void test_flows_stay_when_the_mode_changes(void **state)
 	slots[1] = world_endpoint(w, service, "172.17.0.6", 80, TCP);
 	for (unsigned turn = 0; turn <= COUNT(modes); turn++) {
 		if (turn > 0) {
-			set_mode(w, frontend, slots[0], modes[turn - 1]);
-			set_mode(w, frontend, slots[1], modes[turn - 1]);
+			tunnel_set_mode(w, frontend, slots[0], modes[turn - 1]);
+			tunnel_set_mode(w, frontend, slots[1], modes[turn - 1]);
 		}
 		w->turn = turn;
 		world_commit(w);
