@@ -6,37 +6,9 @@
 
 #include "dataplane/pipeline.h"
 
+#include "dataplane/belong.h"
 #include "dataplane/parse.h"
 #include "dataplane/target_table.h"
-
-// Whether traffic of ours came in a VLAN that the host is not part of. Id 0 is a priority alone.
-static inline bool is_foreign_vlan(const struct sluice_snapshot *s, const struct sluice_packet *p)
-{
-	unsigned id = p->tag & SLUICE_VLAN_ID;
-
-	return id != 0 && (!s->vlans || !(s->vlans[p->port_in].ids[id / 64] >> id % 64 & 1));
-}
-
-SLUICE_INLINE bool is_local(const struct sluice_snapshot *s, const struct sluice_packet *p,
-                            enum sluice_family family)
-{
-	struct sluice_target_view t = sluice_packet_address(p, SLUICE_DESTINATION, family);
-
-	return sluice_target_table_get(s->local_table, t, family) != SLUICE_TARGET_NONE;
-}
-
-// A fragment has no ports: one for a virtual address is dropped here, others are the kernel's.
-// Virtual addresses stand in the frontend table as targets without port and protocol.
-SLUICE_INLINE void classify_fragment(const struct sluice_snapshot *s, struct sluice_packet *p,
-                                     enum sluice_family family)
-{
-	struct sluice_target_view t = sluice_packet_address(p, SLUICE_DESTINATION, family);
-
-	if (sluice_target_table_get(s->frontend_table, t, family) != SLUICE_TARGET_NONE)
-		sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
-	else
-		p->verdict = SLUICE_VERDICT_PASS;
-}
 
 // How well an entry explains a return packet; 0: not at all. A client may use one port for several
 // frontends in turn: a live flow that it has not closed is meant, and of those the one seen last.
@@ -101,14 +73,15 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 	struct sluice_target_view t;
 	uint32_t found;
 
-	if (p->fragment) {
-		classify_fragment(s, p, family);
-		return;
+	if (__builtin_expect(p->fragment, 0)) {
+		b->fragments = true;
+		if (p->fragment == SLUICE_FRAGMENT_LATER)
+			return; // has no ports: reunite.c
 	}
 	t = sluice_packet_target(p, SLUICE_DESTINATION, family);
 	found = sluice_target_table_get(s->frontend_table, t, family);
 	if (found != SLUICE_TARGET_NONE) {
-		if (is_foreign_vlan(s, p)) {
+		if (sluice_is_foreign_vlan(s, p)) {
 			sluice_packet_drop(p, SLUICE_DROP_VLAN);
 			return;
 		}
@@ -123,9 +96,9 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 	}
 	t = sluice_packet_target(p, SLUICE_SOURCE, family);
 	found = sluice_target_table_get(s->return_table, t, family);
-	if (found == SLUICE_TARGET_NONE || is_local(s, p, family))
+	if (found == SLUICE_TARGET_NONE || sluice_is_local(s, p, family))
 		p->verdict = SLUICE_VERDICT_PASS;
-	else if (is_foreign_vlan(s, p))
+	else if (sluice_is_foreign_vlan(s, p))
 		sluice_packet_drop(p, SLUICE_DROP_VLAN);
 	else if (!find_return(ctx, p, &s->returns[found], family))
 		sluice_packet_drop(p, SLUICE_DROP_NO_RETURN_FLOW);

@@ -18,7 +18,7 @@
 enum {
 	EAL_ARGUMENTS_MAX = 96,
 	QUEUE_BUFFERS = 3 * 2048, // AF_XDP: being received, being sent, sent but not yet returned
-	WORKER_BUFFERS = 1024, // in hand, waiting to be sent, and in the core's cache of the pool
+	WORKER_BUFFERS = 1280, // in hand, waiting to be sent, held (fragments), in the pool's cache
 };
 static const size_t mebibyte = 1 << 20;
 static const size_t eal_own_memory = 32 << 20; // heaps, rings, devices, fragmentation

@@ -17,6 +17,11 @@ const struct sluice_forward_ops *sluice_forward_mode(uint8_t forwarding)
 	return modes[forwarding];
 }
 
+bool sluice_forward_answers(unsigned forwarding)
+{
+	return modes[forwarding]->out != NULL;
+}
+
 static unsigned run_length(struct sluice_packet *const *packets, unsigned count)
 {
 	unsigned n = 1;

@@ -65,6 +65,9 @@ static inline bool sluice_forward_may_leave(struct sluice_packet *p,
 	return false;
 }
 
+// Whether what endpoints send comes through here.
+bool sluice_forward_answers(unsigned forwarding);
+
 static inline void sluice_forward_count_in(const struct sluice_pipeline *ctx,
                                            const struct sluice_packet *p)
 {

@@ -28,6 +28,7 @@ enum sluice_verdict {
 	SLUICE_VERDICT_DROP,    // reason says why
 	SLUICE_VERDICT_PASS,    // not sluice's: to the kernel, as it came
 	SLUICE_VERDICT_RESOLVE, // rewritten, next hop unknown: the kernel resolves it and sends
+	SLUICE_VERDICT_HOLD,    // a fragment whose first has not come: to be run again once it has
 };
 
 // What a packet turned out to be. Set by classify.
@@ -55,7 +56,8 @@ struct sluice_packet {
 	uint8_t verdict;    // enum sluice_verdict
 	uint8_t reason;     // enum sluice_drop, with DROP
 	uint8_t family;     // enum sluice_family
-	uint8_t protocol;   // IPPROTO_TCP, IPPROTO_UDP; of an ICMP error its own
+	uint8_t protocol;   // IPPROTO_TCP, IPPROTO_UDP; of an ICMP error its own; not reliable in a
+	                    // later fragment
 	uint8_t tcp_flags;  // 0 with UDP
 	uint8_t fragment;   // enum sluice_fragment
 	uint8_t forwarding; // enum sluice_forwarding, the frontend's
@@ -64,7 +66,7 @@ struct sluice_packet {
 	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
 	uint32_t slot;      // endpoint
 	uint16_t mtu;       // with TOO_BIG: the largest IP packet that the sender may send
-	uint64_t key, hash; // of the flow
+	uint64_t key, hash; // of the flow; of the datagram where it is a later fragment
 };
 static_assert(sizeof(struct sluice_packet) == 64, "one cache line");
 

@@ -116,6 +116,12 @@ SLUICE_INLINE void sluice_parse_v4(struct sluice_packet *p, uint32_t l3)
 	sluice_parse_transport(p, l3 + header, total - header);
 }
 
+SLUICE_INLINE bool sluice_parse_is_extension(uint8_t next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_FRAGMENT;
+}
+
 // Walks hop-by-hop options, routing and destination options up to the transport header
 // (RFC 8200, section 4).
 SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p, uint32_t l3)
@@ -140,10 +146,8 @@ SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p, uint32_t l3)
 	}
 	p->l3 = (uint8_t)l3;
 	p->family = SLUICE_IPV6;
-	for (unsigned i = 0; p->fragment != SLUICE_FRAGMENT_LATER &&
-	                     (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
-	                      next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT);
-	     i++) {
+	for (unsigned i = 0;
+	     p->fragment != SLUICE_FRAGMENT_LATER && sluice_parse_is_extension(next); i++) {
 		const uint8_t *h = p->data + at;
 
 		if (i == SLUICE_EXTENSIONS_MAX || at + 8 > end) {
@@ -177,6 +181,9 @@ SLUICE_INLINE void sluice_parse_v6(struct sluice_packet *p, uint32_t l3)
 		return;
 	}
 	p->protocol = next;
+	// The first fragment has the rest of these, and what comes after them.
+	if (p->fragment == SLUICE_FRAGMENT_LATER && sluice_parse_is_extension(next))
+		return;
 	sluice_parse_transport(p, at, end - at);
 }
 

@@ -20,6 +20,8 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 
 	sluice_classify(ctx, &b);
 	sluice_track(ctx, &b);
+	if (__builtin_expect(b.fragments, 0))
+		sluice_reunite(ctx, &b);
 	sluice_forward(ctx, &b);
 	sluice_icmp(ctx, &b);
 	settle_drops(ctx, &b);

@@ -7,6 +7,7 @@
 //   classify  client to frontend, endpoint to client, or not ours    classify.c
 //   track     the flow table: known flows keep their endpoint        track.c
 //   select    new flows: Maglev row -> endpoint                      track.c
+//   reunite   later fragments go where the first one went            reunite.c, fragments.c
 //   forward   by the service's mode                                  forward.c, rewrite_*.c,
 //                                                                     encap_*.c
 //   egress    MACs and VLAN tag of the way out                       egress.h
@@ -27,6 +28,7 @@
 struct sluice_pipeline {
 	const struct sluice_snapshot *snapshot; // loaded once a round
 	struct sluice_flow_table *flows;
+	struct sluice_flow_table *fragments; // datagrams in pieces: fragments.h
 	struct sluice_worker_counters *counters;
 	struct sluice_endpoint_counters *endpoint_counters; // by slot
 	uint32_t now;                                       // seconds since boot
@@ -45,6 +47,7 @@ struct sluice_burst {
 	struct sluice_packet *packets;
 	unsigned count;
 	unsigned in_count, return_count, icmp_count;
+	bool fragments;                              // there are some
 	struct sluice_packet *in[SLUICE_BURST];      // client to frontend
 	struct sluice_packet *returns[SLUICE_BURST]; // endpoint to client
 	struct sluice_packet *icmp[SLUICE_BURST];    // ICMP errors; passed if nothing else is done
@@ -57,6 +60,7 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b);
+void sluice_reunite(const struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_forward(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_icmp(struct sluice_pipeline *ctx, struct sluice_burst *b);
 

@@ -26,6 +26,7 @@ struct sluice_change {
 	uint16_t new_address, new_transport;
 };
 
+// A later fragment has nothing to change here.
 SLUICE_INLINE void sluice_change_transport(struct sluice_packet *p, enum sluice_side side,
                                            const struct sluice_change *c)
 {
@@ -35,6 +36,8 @@ SLUICE_INLINE void sluice_change_transport(struct sluice_packet *p, enum sluice_
 	                        : offsetof(struct sluice_tcp, checksum));
 	uint16_t checksum;
 
+	if (__builtin_expect(p->fragment == SLUICE_FRAGMENT_LATER, 0))
+		return;
 	memcpy(l4 + (side == SLUICE_SOURCE ? 0 : 2), &c->to->port, 2);
 	memcpy(&checksum, at, 2);
 	if (udp && checksum == 0)

@@ -3,8 +3,9 @@
 // A worker's round: burst in from each of its queues, pipeline, burst out to each port. Between
 // rounds it reports a quiescent state, which is what lets control free old snapshots.
 //
-// The workers share the snapshot (read), the flow table (lock-free) and the ring of packets that
-// wait for a next hop; all else is their own. Each has one transmit queue on every port.
+// The workers share the snapshot (read), the flow table and the map of fragments (lock-free), and
+// the ring of packets that wait for a next hop; all else is their own. Each has one transmit queue
+// on every port.
 
 #include "dataplane/worker.h"
 
@@ -25,6 +26,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "dataplane/fragments.h"
 #include "dataplane/pipeline.h"
 
 enum {
@@ -35,6 +37,7 @@ enum {
 	IDLE_SLEEP_MAX_NS = 250000,
 	CLOCK_US = 10000,        // how old a worker's idea of the time may be
 	TX_PATIENCE_US = 100000, // how long packets wait for a port that takes none
+	HOLD_TRY_US = 10,        // between looks at what is held: a flood of it must not cost more
 };
 
 struct queue {
@@ -56,6 +59,8 @@ struct worker {
 	unsigned queue_count;
 	struct queue *queues;
 	struct tx_buffer tx[SLUICE_PORTS_MAX];
+	struct sluice_hold hold; // fragments that wait for their first
+	uint64_t hold_tried;     // TSC
 	struct sluice_worker_counters counters;
 };
 
@@ -70,6 +75,7 @@ struct sluice_dataplane {
 	unsigned worker_count;
 	struct worker *workers;
 	struct sluice_worker_counters drained; // writer: control
+	struct sluice_flow_table fragments;    // shared by the workers
 };
 
 // ---- out
@@ -163,6 +169,18 @@ static void resolve(struct worker *w, struct sluice_packet *p)
 	rte_pktmbuf_free(m);
 }
 
+static void drop_fragment(struct worker *w, void *buffer)
+{
+	sluice_count(&w->counters.drops[SLUICE_DROP_FRAGMENT], 1);
+	rte_pktmbuf_free(buffer);
+}
+
+static void hold(struct worker *w, struct sluice_packet *p)
+{
+	if (!sluice_hold_put(&w->hold, &w->dataplane->fragments, p, rte_rdtsc()))
+		drop_fragment(w, p->buffer);
+}
+
 static void dispose(struct worker *w, struct sluice_packet *p)
 {
 	switch (p->verdict) {
@@ -171,6 +189,9 @@ static void dispose(struct worker *w, struct sluice_packet *p)
 		break;
 	case SLUICE_VERDICT_RESOLVE:
 		resolve(w, p);
+		break;
+	case SLUICE_VERDICT_HOLD:
+		hold(w, p);
 		break;
 	case SLUICE_VERDICT_PASS: // no port has a kernel face yet
 		sluice_count(&w->counters.drops[SLUICE_DROP_NOT_OURS], 1);
@@ -220,6 +241,51 @@ static unsigned poll_queue(struct worker *w, const struct queue *q)
 	return n;
 }
 
+// ---- fragments that were too early
+
+static unsigned drop_held(struct worker *w, uint64_t before)
+{
+	struct sluice_held late[SLUICE_BURST];
+	unsigned n = sluice_hold_expire(&w->hold, before, late, SLUICE_BURST);
+
+	for (unsigned i = 0; i < n; i++)
+		drop_fragment(w, late[i].buffer);
+	return n;
+}
+
+// Runs a burst of those whose first fragment has come. What is not to be forwarded even now, as
+// its endpoint went meanwhile, waits for nothing any more.
+static void run_ready(struct worker *w)
+{
+	struct sluice_held ready[SLUICE_BURST];
+	struct sluice_packet packets[SLUICE_BURST];
+	unsigned n = sluice_hold_ready(&w->hold, &w->dataplane->fragments, w->pipeline.now, ready,
+	                               SLUICE_BURST);
+
+	if (n == 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		describe(&packets[i], ready[i].buffer, ready[i].port_in);
+	sluice_pipeline_run(&w->pipeline, packets, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (packets[i].verdict == SLUICE_VERDICT_HOLD)
+			drop_fragment(w, packets[i].buffer);
+		else
+			dispose(w, &packets[i]);
+	}
+}
+
+static void try_held(struct worker *w)
+{
+	uint64_t now = rte_rdtsc(), hz = rte_get_tsc_hz();
+
+	if (now - w->hold_tried < HOLD_TRY_US * (hz / 1000000))
+		return;
+	w->hold_tried = now;
+	drop_held(w, now - SLUICE_HOLD_MS * (hz / 1000));
+	run_ready(w);
+}
+
 // ---- the loop
 
 static uint32_t seconds_since_boot(void)
@@ -265,6 +331,8 @@ static unsigned poll_all(struct worker *w)
 	w->pipeline.snapshot = atomic_load_explicit(&w->dataplane->snapshot, memory_order_acquire);
 	for (unsigned i = 0; i < w->queue_count; i++)
 		n += poll_queue(w, &w->queues[i]);
+	if (w->hold.count > 0)
+		try_held(w);
 	flush(w);
 	sluice_count(&w->counters.polls, 1);
 	return n;
@@ -295,6 +363,8 @@ static int run(void *argument)
 		}
 		rte_rcu_qsbr_quiescent(d->rcu, w->id);
 	}
+	while (drop_held(w, UINT64_MAX) > 0)
+		;
 	flush(w);
 	rte_rcu_qsbr_thread_offline(d->rcu, w->id);
 	return 0;
@@ -364,6 +434,10 @@ static bool queues_suffice(const struct sluice_dataplane_config *c)
 
 static int dataplane_init(struct sluice_dataplane *d, const struct sluice_dataplane_config *c)
 {
+	int error = sluice_fragments_open(&d->fragments);
+
+	if (error)
+		return error;
 	d->ports = c->ports;
 	d->port_count = c->port_count;
 	d->idle_poll = c->idle_poll;
@@ -376,11 +450,11 @@ static int dataplane_init(struct sluice_dataplane *d, const struct sluice_datapl
 	if (rte_rcu_qsbr_init(d->rcu, c->worker_count) != 0)
 		return -EINVAL;
 	for (unsigned i = 0; i < c->worker_count; i++) {
-		int error = worker_init(&d->workers[i], d, i, c->lcores[i]);
-
+		error = worker_init(&d->workers[i], d, i, c->lcores[i]);
 		if (error)
 			return error;
 		d->workers[i].pipeline.flows = c->flows;
+		d->workers[i].pipeline.fragments = &d->fragments;
 	}
 	return 0;
 }
@@ -466,6 +540,7 @@ void sluice_dataplane_free(struct sluice_dataplane *d)
 			rte_eal_wait_lcore(d->workers[i].lcore);
 		worker_clear(&d->workers[i]);
 	}
+	sluice_fragments_close(&d->fragments);
 	rte_ring_free(d->resolve);
 	rte_free(d->rcu);
 	rte_free(d->workers);

@@ -8,7 +8,8 @@
 //
 //     rx = tx + passed + sum(drops)
 //
-// holds per host over all ports whenever no packet is inside a worker's burst.
+// holds per host over all ports whenever no packet is inside a worker's burst, or in its hold for
+// early fragments (dataplane/fragments.h).
 
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -33,7 +34,7 @@ static inline uint64_t sluice_counter_read(const sluice_counter *c)
 #define SLUICE_DROPS(X)                                                                            \
 	X(TRUNCATED, "truncated", "shorter than its own headers say")                              \
 	X(BAD_HEADER, "bad_header", "a version, length or header chain that cannot be")            \
-	X(FRAGMENT, "fragment", "an IP fragment of a service's traffic")                           \
+	X(FRAGMENT, "fragment", "a fragment whose first one did not come in time")                 \
 	X(VLAN, "vlan", "tagged with a VLAN that the host has no interface for")                   \
 	X(NOT_OURS, "not_ours", "no service's traffic, on a port that has no kernel face")         \
 	X(TTL_EXPIRED, "ttl_expired", "TTL or hop limit used up")                                  \

@@ -115,6 +115,11 @@ struct sluice_return_candidate {
 	uint16_t reserved;
 };
 
+enum sluice_address_kind {
+	SLUICE_ADDRESS_VIRTUAL,
+	SLUICE_ADDRESS_NODE,
+};
+
 struct sluice_vlans {
 	uint64_t ids[4096 / 64];
 };
@@ -123,6 +128,9 @@ struct sluice_snapshot {
 	uint64_t generation;
 	struct sluice_hash_key row_key;
 
+	// What later fragments are known by stands in the first two as well, as targets without
+	// port and protocol: virtual addresses (-> SLUICE_ADDRESS_VIRTUAL), the host's own with
+	// node ports (-> SLUICE_ADDRESS_NODE); endpoints' addresses (-> 0).
 	const struct sluice_target_table *frontend_table; // target -> frontend id
 	const struct sluice_target_table *return_table;   // target -> index into returns
 	const struct sluice_target_table *local_table;    // host's own addresses (port, protocol 0)

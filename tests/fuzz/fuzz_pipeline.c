@@ -41,10 +41,9 @@ static void run(void)
 
 	world->pipeline.refuse_second = world->pipeline.now;
 	world->pipeline.refuse_budget = SLUICE_REFUSALS_PER_SECOND;
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count; i++)
 		pointers[i] = &frames[i];
-		oracle_judge(&oracle, &frames[i], heads[i], &answers[i]);
-	}
+	oracle_judge(&oracle, pointers, heads, answers, count);
 	world_run(world, pointers, heads, outcomes, count);
 	for (unsigned i = 0; i < count; i++) {
 		CHECK(oracle_agrees(&answers[i], &frames[i], &outcomes[i]));
@@ -77,14 +76,19 @@ static bool take(const uint8_t **data, size_t *size, bool *last)
 	return true;
 }
 
-// An empty flow table and an oracle that knows nobody, so that each input stands for itself.
+static void clear(struct sluice_flow_table *t)
+{
+	memset((void *)t->buckets, 0, (t->bucket_mask + 1) * sizeof(t->buckets[0]));
+}
+
+// Empty tables and an oracle that knows nobody, so that each input stands for itself.
 static void forget(void)
 {
-	if (oracle.flow_count == 0)
-		return;
-	memset((void *)world->flows.buckets, 0,
-	       (world->flows.bucket_mask + 1) * sizeof(world->flows.buckets[0]));
-	oracle.flow_count = 0;
+	if (oracle.flow_count > 0)
+		clear(&world->flows);
+	if (oracle.datagram_count > 0)
+		clear(&world->fragments);
+	oracle.flow_count = oracle.datagram_count = 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

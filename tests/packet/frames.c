@@ -86,7 +86,7 @@ static void put_extensions(struct frame *f, const struct frame_fields *fields)
 		if (fields->extensions[i] == FRAGMENT) {
 			put8(f, 0);
 			put16(f, fields->fragment);
-			put32(f, 0xfeedbeef);
+			put32(f, fields->datagram ? fields->datagram : 0xfeedbeef);
 			continue;
 		}
 		put8(f, (uint8_t)(size / 8 - 1));

@@ -49,6 +49,7 @@ struct frame_fields {
 	uint8_t tos;
 	uint16_t id;
 	uint16_t fragment;                         // IPv4: flags and offset; IPv6: of FRAGMENT
+	uint32_t datagram;                         // IPv6: id in FRAGMENT; 0: 0xfeedbeef
 	unsigned ip_options;                       // bytes of them
 	uint16_t extensions[FRAME_EXTENSIONS_MAX]; // IPv6, in this order
 	unsigned extension_size;                   // bytes of each but FRAGMENT; 0: 8

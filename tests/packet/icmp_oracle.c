@@ -189,18 +189,20 @@ static void judge_error(const struct frame *f, const struct part *outer, const s
 	carry_over(reply, &of_reply.frame, outer, quote, &a->packet.frame);
 }
 
-void icmp_judge(const struct oracle *o, const struct frame *f, uint32_t head, struct icmp_answer *a)
+void icmp_judge(struct oracle *o, const struct frame *f, uint32_t head, struct icmp_answer *a)
 {
+	const struct frame *one = f;
 	static struct frame reply;
 	struct part outer = {0}, quote = {0};
 
 	a->found = a->error = false;
-	oracle_judge(o, f, head, &a->packet);
+	oracle_judge(o, &one, &head, &a->packet, 1);
 	if (a->packet.verdict != SLUICE_VERDICT_PASS || !find(f, head, &outer, &quote))
 		return;
 	a->found = true;
 	build_reply(f, &quote, &reply);
-	oracle_judge(o, &reply, reply.length, &a->packet);
+	one = &reply;
+	oracle_judge(o, &one, &reply.length, &a->packet, 1);
 	judge_error(f, &outer, &quote, &reply, a);
 }
 

@@ -14,8 +14,7 @@ struct icmp_answer {
 	uint8_t protocol;                       // of the quote
 };
 
-void icmp_judge(const struct oracle *o, const struct frame *f, uint32_t head,
-                struct icmp_answer *a);
+void icmp_judge(struct oracle *o, const struct frame *f, uint32_t head, struct icmp_answer *a);
 
 bool icmp_agrees(const struct icmp_answer *a, const struct frame *in,
                  const struct outcome *outcome);

@@ -10,6 +10,7 @@ struct reading {
 	uint32_t length, head;
 	bool v6, tagged;
 	enum { WHOLE, FIRST, LATER } fragment;
+	const uint8_t *fragment_header; // IPv6, the outermost
 	uint32_t l3;
 	uint32_t end; // of the IP packet
 	uint32_t l4;
@@ -67,6 +68,9 @@ static bool read_transport(struct reading *r, struct oracle_answer *a)
 {
 	unsigned least = r->protocol == TCP ? 20 : 8;
 
+	if (r->v6 && r->fragment == LATER &&
+	    (r->protocol == 0 || r->protocol == 43 || r->protocol == 44 || r->protocol == 60))
+		return true;
 	if (r->protocol != TCP && r->protocol != UDP)
 		return pass(a);
 	if (r->fragment == LATER)
@@ -113,6 +117,8 @@ static bool read_extension(struct reading *r, uint8_t *next, struct oracle_answe
 		return drop(a, SLUICE_DROP_TRUNCATED);
 	if (*next == 43 && h[3] > 0)
 		return pass(a);
+	if (*next == 44 && !r->fragment_header)
+		r->fragment_header = h;
 	if (*next == 44)
 		r->fragment = get16(h + 2) / 8 != 0 ? LATER : h[3] % 2 == 1 ? FIRST : WHOLE;
 	r->l4 += *next == 44 ? 8 : (h[1] + 1) * 8;
@@ -217,8 +223,10 @@ static void rewrite(const struct reading *r, struct oracle_answer *a, bool sourc
 	a->l4 = r->l4 - tag;
 	a->untagged = tag;
 	inet_pton(r->v6 ? AF_INET6 : AF_INET, address, bytes + at);
-	bytes[a->l4 + (source ? 0 : 2)] = (uint8_t)(port / 256);
-	bytes[a->l4 + (source ? 1 : 3)] = (uint8_t)(port % 256);
+	if (r->fragment != LATER) {
+		bytes[a->l4 + (source ? 0 : 2)] = (uint8_t)(port / 256);
+		bytes[a->l4 + (source ? 1 : 3)] = (uint8_t)(port % 256);
+	}
 	bytes[14 + (r->v6 ? 7 : 8)]--;
 	a->protocol = r->protocol;
 }
@@ -265,10 +273,10 @@ static void answer_error(const struct reading *r, struct oracle_answer *a, uint1
 	send_back(r, a);
 }
 
-// IPv4 without "don't fragment" is just dropped.
+// IPv4 without "don't fragment" is just dropped, as is a fragment but the first.
 static void refuse_size(const struct reading *r, struct oracle_answer *a)
 {
-	if ((r->v6 || r->bytes[r->l3 + 6] & 0x40) && is_answerable(r))
+	if ((r->v6 || r->bytes[r->l3 + 6] & 0x40) && r->fragment != LATER && is_answerable(r))
 		answer_error(r, a, r->v6 ? 0x0200 : 0x0304, a->mtu);
 	else
 		drop(a, SLUICE_DROP_TOO_BIG);
@@ -335,36 +343,6 @@ static void client_of(const struct reading *r, bool source, struct oracle_flow *
 	flow->family = r->v6 ? 6 : 4;
 }
 
-static void judge_in(const struct reading *r, struct oracle_answer *a, size_t entry)
-{
-	const struct world_entry *e = endpoint_of(entry);
-
-	if (!e->endpoint) {
-		if (e->on_empty == SLUICE_ON_EMPTY_REFUSE)
-			refuse(r, a);
-		else
-			drop(a, SLUICE_DROP_NO_ENDPOINT);
-		return;
-	}
-	client_of(r, true, &a->flow);
-	a->flow.entry = (uint8_t)entry;
-	a->learn = true;
-	rewrite(r, a, false, e->endpoint, e->endpoint_port);
-	leave(r, a, e->hop, 1);
-}
-
-static bool knows(const struct oracle *o, const struct reading *r, size_t entry)
-{
-	struct oracle_flow flow;
-
-	client_of(r, false, &flow);
-	flow.entry = (uint8_t)entry;
-	for (unsigned i = 0; i < o->flow_count; i++)
-		if (memcmp(&o->flows[i], &flow, sizeof(flow)) == 0)
-			return true;
-	return false;
-}
-
 static enum world_hop route(const struct reading *r)
 {
 	static const struct {
@@ -379,6 +357,141 @@ static enum world_hop route(const struct reading *r)
 		if (strncmp(r->destination, routes[i].prefix, strlen(routes[i].prefix)) == 0)
 			return routes[i].hop;
 	return NO_ROUTE;
+}
+
+// ---- fragments
+
+static void datagram_of(const struct reading *r, struct oracle_datagram *d)
+{
+	const uint8_t *ip = r->bytes + r->l3;
+
+	memset(d, 0, sizeof(*d));
+	memcpy(d->addresses, r->v6 ? ip + 8 : ip + 12, r->v6 ? 32 : 8);
+	d->family = r->v6 ? 6 : 4;
+	d->id = r->v6 ? get32(r->fragment_header + 4) : get16(ip + 4);
+	d->protocol = r->v6 ? 0 : r->protocol;
+}
+
+static void learn_datagram(const struct reading *r, struct oracle_answer *a, size_t entry,
+                           bool kernels)
+{
+	if (r->fragment != FIRST)
+		return;
+	datagram_of(r, &a->datagram);
+	a->datagram.entry = (uint8_t)entry;
+	a->datagram.kernels = kernels;
+	a->datagram_learn = true;
+}
+
+static struct oracle_datagram *find_datagram(struct oracle *o, const struct oracle_datagram *like)
+{
+	for (unsigned i = 0; i < o->datagram_count; i++) {
+		struct oracle_datagram *d = &o->datagrams[i];
+
+		if (memcmp(d->addresses, like->addresses, 32) == 0 && d->id == like->id &&
+		    d->protocol == like->protocol && d->family == like->family)
+			return d;
+	}
+	return NULL;
+}
+
+// One in progress stays what it is.
+static void keep_datagram(struct oracle *o, const struct oracle_datagram *new)
+{
+	struct oracle_datagram *d = find_datagram(o, new);
+
+	if (d && !d->done)
+		return;
+	if (!d) {
+		CHECK(o->datagram_count < ORACLE_DATAGRAMS);
+		d = &o->datagrams[o->datagram_count++];
+	}
+	*d = *new;
+}
+
+static bool is_endpoint(const char *address)
+{
+	for (size_t i = 0; i < world_entry_count; i++)
+		if (world_entries[i].endpoint && is_address(world_entries[i].endpoint, address))
+			return true;
+	return false;
+}
+
+static bool is_entry(const char *address)
+{
+	for (size_t i = 0; i < world_entry_count; i++)
+		if (is_address(world_entries[i].address, address))
+			return true;
+	return false;
+}
+
+// Whether a fragment may be a service's, by its addresses.
+static bool may_be_ours(const struct reading *r)
+{
+	if (is_entry(r->destination))
+		return true;
+	return is_endpoint(r->source) && !is_local(r->destination);
+}
+
+static void judge_later(struct oracle *o, const struct reading *r, struct oracle_answer *a)
+{
+	const struct oracle_datagram *d;
+	const struct world_entry *e;
+
+	if (!may_be_ours(r)) {
+		pass(a);
+		return;
+	}
+	datagram_of(r, &a->datagram);
+	d = find_datagram(o, &a->datagram);
+	a->fragment = true;
+	a->datagram_known = d != NULL;
+	a->datagram_last = r->v6 ? r->fragment_header[3] % 2 == 0 : !(r->bytes[r->l3 + 6] & 0x20);
+	if (!d && !is_local(r->destination)) {
+		a->verdict = SLUICE_VERDICT_HOLD;
+	} else if (!d || d->kernels) {
+		pass(a);
+	} else if (r->tagged) {
+		drop(a, SLUICE_DROP_VLAN);
+	} else if (is_address(world_entries[d->entry].address, r->destination)) {
+		e = endpoint_of(d->entry);
+		rewrite(r, a, false, e->endpoint, 0);
+		leave(r, a, e->hop, 1);
+	} else {
+		rewrite(r, a, true, world_entries[d->entry].address, 0);
+		leave(r, a, route(r), 0);
+	}
+}
+
+static void judge_in(const struct reading *r, struct oracle_answer *a, size_t entry)
+{
+	const struct world_entry *e = endpoint_of(entry);
+
+	if (!e->endpoint) {
+		if (e->on_empty == SLUICE_ON_EMPTY_REFUSE)
+			refuse(r, a);
+		else
+			drop(a, SLUICE_DROP_NO_ENDPOINT);
+		return;
+	}
+	client_of(r, true, &a->flow);
+	a->flow.entry = (uint8_t)entry;
+	a->learn = true;
+	learn_datagram(r, a, entry, false);
+	rewrite(r, a, false, e->endpoint, e->endpoint_port);
+	leave(r, a, e->hop, 1);
+}
+
+static bool knows(const struct oracle *o, const struct reading *r, size_t entry)
+{
+	struct oracle_flow flow;
+
+	client_of(r, false, &flow);
+	flow.entry = (uint8_t)entry;
+	for (unsigned i = 0; i < o->flow_count; i++)
+		if (memcmp(&o->flows[i], &flow, sizeof(flow)) == 0)
+			return true;
+	return false;
 }
 
 // false: not from an endpoint.
@@ -409,40 +522,61 @@ static bool judge_return(const struct oracle *o, const struct reading *r, struct
 	}
 	if (candidates > 1)
 		candidate = known;
+	learn_datagram(r, a, candidate, false);
 	rewrite(r, a, true, world_entries[candidate].address, world_entries[candidate].port);
 	leave(r, a, route(r), 0);
 	return true;
 }
 
-void oracle_judge(const struct oracle *o, const struct frame *f, uint32_t head,
-                  struct oracle_answer *a)
+static void judge(struct oracle *o, const struct frame *f, uint32_t head, struct oracle_answer *a)
 {
 	struct reading r = {.bytes = f->bytes, .length = f->length, .head = head};
 
 	a->verdict = SLUICE_VERDICT_NONE;
 	a->refused = a->learn = false;
+	a->fragment = a->datagram_known = a->datagram_learn = false;
 	if (!read_packet(&r, a))
 		return;
+	if (r.fragment == LATER) {
+		judge_later(o, &r, a);
+		return;
+	}
 	for (size_t i = 0; i < world_entry_count; i++) {
 		const struct world_entry *e = &world_entries[i];
 
-		if (!is_address(e->address, r.destination))
+		if (!is_address(e->address, r.destination) || e->port != r.destination_port ||
+		    e->protocol != r.protocol)
 			continue;
-		if (r.fragment) {
-			drop(a, SLUICE_DROP_FRAGMENT);
-			return;
-		}
-		if (e->port == r.destination_port && e->protocol == r.protocol && r.tagged) {
+		if (r.tagged)
 			drop(a, SLUICE_DROP_VLAN);
-			return;
-		}
-		if (e->port == r.destination_port && e->protocol == r.protocol) {
+		else
 			judge_in(&r, a, i);
-			return;
-		}
+		return;
 	}
-	if (r.fragment || !judge_return(o, &r, a))
-		pass(a);
+	if (judge_return(o, &r, a))
+		return;
+	pass(a);
+	if (may_be_ours(&r) && !is_local(r.destination))
+		learn_datagram(&r, a, 0, true);
+}
+
+void oracle_judge(struct oracle *o, const struct frame *const *frames, const uint32_t *heads,
+                  struct oracle_answer *answers, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		judge(o, frames[i], heads[i], &answers[i]);
+		if (answers[i].datagram_learn)
+			keep_datagram(o, &answers[i].datagram);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct oracle_answer *a = &answers[i];
+
+		if (!a->fragment)
+			continue;
+		judge(o, frames[i], heads[i], a);
+		if (a->datagram_known && a->datagram_last)
+			find_datagram(o, &a->datagram)->done = true;
+	}
 }
 
 void oracle_learn(struct oracle *o, const struct oracle_answer *a)
@@ -469,16 +603,18 @@ static bool same_sums(const struct oracle_answer *a, const struct frame *in,
 	uint32_t size = v4 ? get16(ip + 2) + a->ip - a->l4 : get16(ip + 4) + a->ip + 40 - a->l4;
 	uint16_t before, after;
 
+	if (v4 && frame_sum(in->bytes + in_ip, header, 0) != frame_sum(ip, header, 0))
+		return false;
+	if (a->fragment)
+		return true;
 	before = frame_pseudo_sum(in->bytes + in_ip, a->protocol, size);
 	after = frame_pseudo_sum(ip, a->protocol, size);
 	if (a->protocol == UDP && get16(in->bytes + in_l4 + 6) == 0)
 		return get16(out->bytes + a->l4 + 6) == 0;
 	if (a->protocol == UDP && get16(out->bytes + a->l4 + 6) == 0)
 		return false;
-	if (frame_sum(in->bytes + in_l4, size, before) !=
-	    frame_sum(out->bytes + a->l4, size, after))
-		return false;
-	return !v4 || frame_sum(in->bytes + in_ip, header, 0) == frame_sum(ip, header, 0);
+	return frame_sum(in->bytes + in_l4, size, before) ==
+	       frame_sum(out->bytes + a->l4, size, after);
 }
 
 bool oracle_agrees(const struct oracle_answer *a, const struct frame *in,
@@ -492,7 +628,7 @@ bool oracle_agrees(const struct oracle_answer *a, const struct frame *in,
 		return false;
 	if (a->verdict == SLUICE_VERDICT_DROP)
 		return p->reason == a->reason;
-	if (a->verdict == SLUICE_VERDICT_PASS)
+	if (a->verdict == SLUICE_VERDICT_PASS || a->verdict == SLUICE_VERDICT_HOLD)
 		return true;
 	if (p->moved != (a->refused || (a->verdict == SLUICE_VERDICT_TRANSMIT && a->untagged)) ||
 	    outcome->frame.length != a->frame.length)
@@ -506,7 +642,8 @@ bool oracle_agrees(const struct oracle_answer *a, const struct frame *in,
 		return false;
 	// All but the checksums, byte for byte.
 	out = outcome->frame;
-	memcpy(out.bytes + checksum, a->frame.bytes + checksum, 2);
+	if (!a->fragment)
+		memcpy(out.bytes + checksum, a->frame.bytes + checksum, 2);
 	if (out.bytes[a->ip] / 16 == 4)
 		memcpy(out.bytes + a->ip + 10, a->frame.bytes + a->ip + 10, 2);
 	return memcmp(out.bytes, a->frame.bytes, out.length) == 0;

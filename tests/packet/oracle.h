@@ -9,7 +9,10 @@
 
 #include "world.h"
 
-enum { ORACLE_FLOWS = 1 << 16 };
+enum {
+	ORACLE_FLOWS = 1 << 16,
+	ORACLE_DATAGRAMS = 1 << 14,
+};
 
 // A client that a service has heard of: decides for whom a shared endpoint answers.
 struct oracle_flow {
@@ -19,9 +22,22 @@ struct oracle_flow {
 	uint8_t entry; // of world_entries
 };
 
+// A datagram that comes in fragments, whose first was seen.
+struct oracle_datagram {
+	uint8_t addresses[32];
+	uint32_t id;
+	uint8_t protocol; // IPv4
+	uint8_t family;
+	uint8_t entry; // of world_entries
+	bool kernels;
+	bool done; // its last fragment was seen, too
+};
+
 struct oracle {
 	struct oracle_flow flows[ORACLE_FLOWS];
 	unsigned flow_count;
+	struct oracle_datagram datagrams[ORACLE_DATAGRAMS];
+	unsigned datagram_count;
 };
 
 struct oracle_answer {
@@ -38,10 +54,15 @@ struct oracle_answer {
 	uint8_t protocol;
 	bool learn; // a flow to remember, once the burst is through
 	struct oracle_flow flow;
+	bool fragment; // not the first
+	bool datagram_known, datagram_learn;
+	bool datagram_last; // fragment
+	struct oracle_datagram datagram;
 };
 
-void oracle_judge(const struct oracle *o, const struct frame *f, uint32_t head,
-                  struct oracle_answer *a);
+// Of a burst. Fragments are learned from at once, as order within a burst does not matter.
+void oracle_judge(struct oracle *o, const struct frame *const *frames, const uint32_t *heads,
+                  struct oracle_answer *answers, unsigned count);
 
 void oracle_learn(struct oracle *o, const struct oracle_answer *a);
 

@@ -27,7 +27,7 @@ static void run_first(struct world *w, const struct row *r)
 
 static const char *verdict_name(const struct outcome *o)
 {
-	static const char *const names[] = {"none", "transmit", "drop", "pass", "resolve"};
+	static const char *const names[] = {"none", "transmit", "drop", "pass", "resolve", "hold"};
 
 	return o->packet.verdict == SLUICE_VERDICT_DROP ? sluice_drop_label(o->packet.reason)
 	                                                : names[o->packet.verdict];

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "dataplane/checksum.h"
+#include "dataplane/fragments.h"
 #include "dataplane/target_table.h"
 
 enum {
@@ -191,12 +192,13 @@ static uint32_t add_candidates(struct world *w, uint32_t at, const struct sluice
 
 static struct sluice_target_table *make_returns(struct world *w)
 {
-	struct sluice_target_table *t = sluice_target_table_new(WORLD_ENDPOINTS);
+	struct sluice_target_table *t = sluice_target_table_new((size_t)2 * WORLD_ENDPOINTS);
 	uint32_t at = 0;
 
 	CHECK(t != NULL);
 	for (uint32_t slot = 0; slot < w->snapshot.endpoint_count; slot++) {
 		const struct sluice_endpoint *e = &w->endpoints[slot];
+		struct sluice_target address = e->target;
 		uint32_t end;
 
 		if (e->generation == 0)
@@ -205,9 +207,18 @@ static struct sluice_target_table *make_returns(struct world *w)
 		end = add_candidates(w, at, &e->target);
 		w->returns[slot] = (struct sluice_return){.first = at, .count = end - at};
 		sluice_target_table_set(t, &e->target, slot);
+		address.port = 0;
+		address.protocol = 0;
+		sluice_target_table_set(t, &address, 0);
 		at = end;
 	}
 	return t;
+}
+
+static bool is_local(const struct world *w, const struct sluice_target *address)
+{
+	return sluice_target_table_get(w->snapshot.local_table, sluice_target_view(address),
+	                               address->family) != SLUICE_TARGET_NONE;
 }
 
 static struct sluice_target_table *make_frontends(const struct world *w)
@@ -221,7 +232,9 @@ static struct sluice_target_table *make_frontends(const struct world *w)
 		address.port = 0;
 		address.protocol = 0;
 		sluice_target_table_set(t, &whole, f);
-		sluice_target_table_set(t, &address, f);
+		sluice_target_table_set(t, &address,
+		                        is_local(w, &address) ? SLUICE_ADDRESS_NODE
+		                                              : SLUICE_ADDRESS_VIRTUAL);
 	}
 	return t;
 }
@@ -316,9 +329,11 @@ struct world *world_new_empty(void)
 	w->snapshot.local_table = make_local();
 	add_routes(&w->snapshot);
 	make_flows(w);
+	CHECK(sluice_fragments_open(&w->fragments) == 0);
 	w->pipeline = (struct sluice_pipeline){
 	        .snapshot = &w->snapshot,
 	        .flows = &w->flows,
+	        .fragments = &w->fragments,
 	        .counters = &w->counters,
 	        .endpoint_counters = w->endpoint_counters,
 	        .now = 1000,
@@ -333,6 +348,7 @@ void world_free(struct world *w)
 	free((void *)w->snapshot.frontend_table);
 	free((void *)w->snapshot.return_table);
 	free((void *)w->snapshot.local_table);
+	sluice_fragments_close(&w->fragments);
 	munmap(w->flow_memory, sluice_flow_table_size(FLOWS));
 	free(w);
 }
@@ -478,7 +494,8 @@ static void conclude(const struct sluice_packet *p, const struct frame *f, uint3
 		o->frame.length -= p->l3 - 14U;
 	}
 	o->changed = p->moved || memcmp(o->frame.bytes, f->bytes, f->length) != 0;
-	CHECK(p->verdict != SLUICE_VERDICT_PASS || !o->changed);
+	CHECK((p->verdict != SLUICE_VERDICT_PASS && p->verdict != SLUICE_VERDICT_HOLD) ||
+	      !o->changed);
 }
 
 void world_run(struct world *w, const struct frame *const *frames, const uint32_t *heads,
@@ -496,7 +513,7 @@ void world_run(struct world *w, const struct frame *const *frames, const uint32_
 	for (unsigned i = 0; i < count; i++) {
 		const struct sluice_packet *p = &packets[i];
 
-		CHECK(p->verdict > SLUICE_VERDICT_NONE && p->verdict <= SLUICE_VERDICT_RESOLVE);
+		CHECK(p->verdict > SLUICE_VERDICT_NONE && p->verdict <= SLUICE_VERDICT_HOLD);
 		if (p->verdict == SLUICE_VERDICT_DROP) {
 			CHECK(p->reason < SLUICE_DROP_COUNT);
 			drops[p->reason]++;
