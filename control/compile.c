@@ -168,8 +168,19 @@ static int place_frontends(struct compiler *c, const struct sluice_model_service
 	return error;
 }
 
-// The frontends by id, and the table that finds them. A virtual address stands there without
-// port too: by it a fragment is known.
+// Later fragments are known by the address alone. One may be virtual and the host's own.
+static void set_address(struct sluice_target_table *table, const struct placed_frontend *f)
+{
+	struct sluice_target alone = target_of(&f->target.address, 0, 0);
+
+	if (!f->node_port)
+		sluice_target_table_set(table, &alone, SLUICE_ADDRESS_VIRTUAL);
+	else if (sluice_target_table_get(table, sluice_target_view(&alone), alone.family) ==
+	         SLUICE_TARGET_NONE)
+		sluice_target_table_set(table, &alone, SLUICE_ADDRESS_NODE);
+}
+
+// The frontends by id, and the table that finds them.
 static int compile_frontends(struct compiler *c)
 {
 	struct sluice_snapshot *s = &c->out->snapshot;
@@ -182,7 +193,6 @@ static int compile_frontends(struct compiler *c)
 	for (size_t i = 0; i < c->frontend_count; i++) {
 		const struct placed_frontend *p = &c->frontends[i];
 		struct sluice_frontend *f = &frontends[p->id];
-		struct sluice_target alone = target_of(&p->target.address, 0, 0);
 
 		f->target = p->target;
 		f->service = p->service;
@@ -190,8 +200,7 @@ static int compile_frontends(struct compiler *c)
 		f->transport_sum = sluice_sum_add(f->address_sum, p->target.port);
 		f->forwarding = (uint8_t)c->in->model->services[p->service]->spec.forwarding;
 		sluice_target_table_set(table, &f->target, p->id);
-		if (!p->node_port)
-			sluice_target_table_set(table, &alone, 0);
+		set_address(table, p);
 	}
 	s->frontends = frontends;
 	s->frontend_count = count;
@@ -398,6 +407,28 @@ static struct candidate *list_candidates(const struct compiler *c, size_t *count
 	return list;
 }
 
+// What later fragments of return traffic are known by. Targets are sorted: those of one address
+// stand together.
+static int compile_return_addresses(struct compiler *c, struct sluice_target_table *table)
+{
+	struct sluice_steer_sets *sets = &c->out->steer;
+	struct sluice_address *addresses = block(c, sets->return_target_count, sizeof(*addresses));
+
+	if (!addresses)
+		return -ENOMEM;
+	for (size_t i = 0; i < sets->return_target_count; i++) {
+		struct sluice_target alone = target_of(&sets->return_targets[i].address, 0, 0);
+		size_t n = sets->return_address_count;
+
+		if (n > 0 && sluice_address_equal(&addresses[n - 1], &alone.address))
+			continue;
+		addresses[sets->return_address_count++] = alone.address;
+		sluice_target_table_set(table, &alone, 0);
+	}
+	sets->return_addresses = addresses;
+	return 0;
+}
+
 static int compile_returns(struct compiler *c)
 {
 	struct sluice_snapshot *s = &c->out->snapshot;
@@ -413,7 +444,7 @@ static int compile_returns(struct compiler *c)
 	candidates = block(c, count, sizeof(*candidates));
 	returns = block(c, count, sizeof(*returns));
 	targets = block(c, count, sizeof(*targets));
-	table = sluice_target_table_new(count + 1);
+	table = sluice_target_table_new(2 * count + 1);
 	if (!candidates || !returns || !targets || !table || own(c, table) != 0) {
 		free(list);
 		return -ENOMEM;
@@ -435,7 +466,7 @@ static int compile_returns(struct compiler *c)
 	s->return_table = table;
 	c->out->steer.return_targets = targets;
 	c->out->steer.return_target_count = groups;
-	return 0;
+	return compile_return_addresses(c, table);
 }
 
 // ---- VLANs

@@ -299,6 +299,7 @@ static int wanted_build(struct sluice_key_set *want, const struct sluice_steer_s
 	        [STEER_SET_LOCAL_ADDRESSES] = {sets->local_addresses, sets->local_address_count},
 	        [STEER_SET_VIRTUAL_ADDRESSES] = {sets->virtual_addresses,
 	                                         sets->virtual_address_count},
+	        [STEER_SET_RETURN_ADDRESSES] = {sets->return_addresses, sets->return_address_count},
 	        [STEER_SET_VIRTUAL_TARGETS] = {sets->virtual_targets, sets->virtual_target_count},
 	        [STEER_SET_RETURN_TARGETS] = {sets->return_targets, sets->return_target_count},
 	};

@@ -30,10 +30,12 @@ struct sluice_steer_sets {
 	size_t virtual_target_count;
 	const struct sluice_target *return_targets; // source: endpoints
 	size_t return_target_count;
-	// Destination of fragments that have no ports: VIPs, not the host's own addresses, as
-	// these get fragments of other traffic too.
+	// Fragments that have no ports: destination VIPs, not the host's own addresses, as these
+	// get fragments of other traffic too; source endpoints.
 	const struct sluice_address *virtual_addresses;
 	size_t virtual_address_count;
+	const struct sluice_address *return_addresses;
+	size_t return_address_count;
 	// The host's own addresses: what endpoints send there is the kernel's (answers to probes).
 	const struct sluice_address *local_addresses;
 	size_t local_address_count;

@@ -33,6 +33,7 @@ static_assert(offsetof(struct steer_target, port) == offsetof(struct sluice_targ
 const struct steer_set_kind sluice_steer_set_kinds[STEER_SETS] = {
         [STEER_SET_LOCAL_ADDRESSES] = {STEER_LOCAL_ADDRESSES, sizeof(struct steer_address)},
         [STEER_SET_VIRTUAL_ADDRESSES] = {STEER_VIRTUAL_ADDRESSES, sizeof(struct steer_address)},
+        [STEER_SET_RETURN_ADDRESSES] = {STEER_RETURN_ADDRESSES, sizeof(struct steer_address)},
         [STEER_SET_VIRTUAL_TARGETS] = {STEER_VIRTUAL_TARGETS, sizeof(struct steer_target)},
         [STEER_SET_RETURN_TARGETS] = {STEER_RETURN_TARGETS, sizeof(struct steer_target)},
 };

@@ -18,6 +18,13 @@ struct steer_target {
 	__u8 family; // 4 or 6
 };
 
+// What fragments of one datagram have in common. No padding: it is hashed as bytes.
+struct steer_datagram {
+	struct steer_address source, destination;
+	__u32 id;
+	__u32 protocol; // 0 with IPv6: the later ones' says nothing
+};
+
 // Names as the kernel keeps them: 15 characters at most.
 #define STEER_PROGRAM           "sluice_steer"
 #define STEER_GUARD             "sluice_guard"
@@ -25,6 +32,7 @@ struct steer_target {
 #define STEER_VIRTUAL_TARGETS   "virtual_targets"
 #define STEER_RETURN_TARGETS    "return_targets"
 #define STEER_VIRTUAL_ADDRESSES "virtual_addrs"
+#define STEER_RETURN_ADDRESSES  "return_addrs"
 #define STEER_LOCAL_ADDRESSES   "local_addrs"
 #define STEER_PORT_MAC          "port_mac"
 
@@ -43,6 +51,16 @@ struct steer_target {
 STEER_SET(virtual_targets, struct steer_target, 1 << 16);
 STEER_SET(return_targets, struct steer_target, 1 << 20);
 STEER_SET(virtual_addrs, struct steer_address, 1 << 16);
+STEER_SET(return_addrs, struct steer_address, 1 << 20);
 STEER_SET(local_addrs, struct steer_address, 1 << 16);
+
+// First fragments that went another way than the addresses alone would tell: when (ns; the lowest
+// bit: to the workers). A flood of such pushes out others such.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 14);
+	__type(key, struct steer_datagram);
+	__type(value, __u64);
+} datagrams SEC(".maps");
 
 #endif

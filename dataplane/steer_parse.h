@@ -6,6 +6,12 @@
 //
 // A frame that is too short for its headers, or has none that we know, is not ours: the kernel
 // deals with it. Whether lengths are consistent is for the workers to find out.
+//
+// Later fragments have no ports. Those for virtual addresses and from endpoints are taken to be a
+// service's, those for the host's own addresses the kernel's, unless the first one was seen to be
+// otherwise: one for another port of a virtual address, an endpoint's own business, or one for a
+// node port. Where such a datagram's fragments come in another order the kernel never gets it
+// whole: the workers drop what they held in vain.
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -21,11 +27,13 @@
 
 #define STEER_IPV6_EXTENSIONS 8
 #define STEER_GUE_PORT        6080
+#define STEER_FRAGMENT_LIFE   2000000000ULL // ns: as dataplane/fragments.h has it
 
 struct steer_packet {
 	struct steer_target source, destination;
-	_Bool ports;    // false: a fragment after the first
-	_Bool fragment; // any
+	_Bool ports; // false: a fragment after the first
+	_Bool first; // of several fragments
+	__u32 id;    // of the datagram, where it is a fragment
 };
 
 struct steer_vlan {
@@ -36,7 +44,7 @@ struct steer_extension {
 	__u8 next, length; // in 8 bytes, without the first 8
 	__be16 fragment;   // in a fragment header: offset in 8 bytes << 3 | more; in a routing
 	                   // header: type << 8 | segments left
-	__be32 rest;
+	__be32 id;
 };
 
 struct steer_icmp {
@@ -83,7 +91,8 @@ static __always_inline _Bool steer_ipv4(void **at, void *end, struct steer_packe
 	steer_v4_set(&p->source, ip->saddr, ip->protocol);
 	steer_v4_set(&p->destination, ip->daddr, ip->protocol);
 	p->ports = !(ip->frag_off & bpf_htons(0x1fff));
-	p->fragment = (ip->frag_off & bpf_htons(0x3fff)) != 0;
+	p->first = p->ports && (ip->frag_off & bpf_htons(0x2000));
+	p->id = ip->id;
 	*at = (void *)ip + ip->ihl * 4;
 	return 1;
 }
@@ -92,6 +101,12 @@ static __always_inline void steer_v6_set(struct steer_target *t, const void *add
 {
 	__builtin_memcpy(&t->address, address, 16);
 	t->family = 6;
+}
+
+static __always_inline _Bool steer_is_extension(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == IPPROTO_ROUTING ||
+	       next == IPPROTO_FRAGMENT;
 }
 
 static __always_inline _Bool steer_ipv6(void **at, void *end, struct steer_packet *p)
@@ -109,8 +124,7 @@ static __always_inline _Bool steer_ipv6(void **at, void *end, struct steer_packe
 	for (int i = 0; i < STEER_IPV6_EXTENSIONS; i++) {
 		struct steer_extension *e = *at;
 
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_ROUTING &&
-		    next != IPPROTO_FRAGMENT)
+		if (!steer_is_extension(next))
 			break;
 		if ((void *)(e + 1) > end)
 			return 0;
@@ -122,10 +136,12 @@ static __always_inline _Bool steer_ipv6(void **at, void *end, struct steer_packe
 			next = e->next;
 			continue;
 		}
-		p->fragment |= (e->fragment & bpf_htons(0xfff9)) != 0;
-		if (e->fragment & bpf_htons(0xfff8)) {
-			p->ports = 0;
-			next = e->next; // of the datagram, not of what follows here
+		p->id = e->id;
+		p->first = e->fragment & bpf_htons(0x0001);
+		p->ports = !(e->fragment & bpf_htons(0xfff8));
+		if (!p->ports) {
+			// Of the datagram, not of what follows here; not all that it has.
+			next = steer_is_extension(e->next) ? IPPROTO_UDP : e->next;
 			break;
 		}
 		next = e->next;
@@ -229,7 +245,8 @@ static __always_inline _Bool steer_error(__be16 type, void *data, void *at, void
 	struct steer_packet quote = {};
 	struct steer_icmp *icmp = at;
 
-	if (!icmp || p->fragment || (void *)(icmp + 1) > end || !steer_is_error(type, icmp->type))
+	if (!icmp || p->first || !p->ports || (void *)(icmp + 1) > end ||
+	    !steer_is_error(type, icmp->type))
 		return 0;
 	at = icmp + 1;
 	if (!steer_network(type, &at, end, &quote) || !quote.ports)
@@ -240,11 +257,52 @@ static __always_inline _Bool steer_error(__be16 type, void *data, void *at, void
 	return at && steer_tunnel_error(quote.source.protocol, data, at, end);
 }
 
+// By addresses alone.
+static __always_inline _Bool steer_claims(const struct steer_packet *p)
+{
+	if (bpf_map_lookup_elem(&virtual_addrs, &p->destination.address))
+		return 1;
+	return bpf_map_lookup_elem(&return_addrs, &p->source.address) &&
+	       !bpf_map_lookup_elem(&local_addrs, &p->destination.address);
+}
+
+static __always_inline struct steer_datagram steer_datagram(const struct steer_packet *p)
+{
+	return (struct steer_datagram){
+	        .source = p->source.address,
+	        .destination = p->destination.address,
+	        .id = p->id,
+	        .protocol = p->source.family == 4 ? p->source.protocol : 0,
+	};
+}
+
+static __always_inline void steer_first(const struct steer_packet *p, _Bool ours)
+{
+	struct steer_datagram key = steer_datagram(p);
+	__u64 value = (bpf_ktime_get_ns() & ~1ULL) | ours;
+
+	if (ours != steer_claims(p))
+		bpf_map_update_elem(&datagrams, &key, &value, BPF_ANY);
+	else
+		bpf_map_delete_elem(&datagrams, &key); // of an older one with its id
+}
+
+static __always_inline _Bool steer_later(const struct steer_packet *p)
+{
+	struct steer_datagram key = steer_datagram(p);
+	const __u64 *value = bpf_map_lookup_elem(&datagrams, &key);
+
+	if (value && bpf_ktime_get_ns() - *value < STEER_FRAGMENT_LIFE)
+		return *value & 1;
+	return steer_claims(p);
+}
+
 static __always_inline _Bool steer_is_service(void *data, void *end)
 {
 	struct steer_packet p = {};
 	void *at = data;
 	__be16 type = steer_ethernet(&at, end);
+	_Bool ours;
 
 	if (!steer_network(type, &at, end, &p))
 		return 0;
@@ -253,6 +311,9 @@ static __always_inline _Bool steer_is_service(void *data, void *end)
 	if (!steer_transport(at, end, &p))
 		return 0;
 	if (!p.ports)
-		return bpf_map_lookup_elem(&virtual_addrs, &p.destination.address) != NULL;
-	return steer_is_ours(&p.source, &p.destination);
+		return steer_later(&p);
+	ours = steer_is_ours(&p.source, &p.destination);
+	if (p.first)
+		steer_first(&p, ours);
+	return ours;
 }

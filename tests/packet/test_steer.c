@@ -70,6 +70,7 @@ struct shape {
 	uint16_t fragment;     // offset in 8 bytes
 	bool more;             // fragments
 	uint8_t segments_left; // IPv6: of routing headers
+	uint16_t id;           // of the datagram; 0: one of its own
 };
 
 static void put_address(struct frame *f, int family, const char *text)
@@ -85,7 +86,7 @@ static void put_ipv4(struct frame *f, const struct shape *s)
 	put8(f, 0x40 | (5 + s->options / 4));
 	put8(f, 0);
 	put16(f, 20u + s->options + 20);
-	put16(f, 1);
+	put16(f, s->id);
 	put16(f, s->fragment | (s->more ? 0x2000 : 0));
 	put8(f, 64);
 	put8(f, s->protocol);
@@ -114,7 +115,8 @@ static void put_ipv6(struct frame *f, const struct shape *s)
 		if (*e == IPPROTO_FRAGMENT) {
 			put8(f, 0);
 			put16(f, (unsigned)(s->fragment << 3) | s->more);
-			zeros(f, 4);
+			put16(f, 0);
+			put16(f, s->id);
 		} else {
 			put8(f, length);
 			put8(f, 0);
@@ -124,10 +126,16 @@ static void put_ipv6(struct frame *f, const struct shape *s)
 	}
 }
 
-static struct frame frame_build(const struct shape *s)
+static struct frame frame_build(const struct shape *shape)
 {
+	static uint16_t id = 1000;
+	struct shape with_id = *shape;
+	const struct shape *s = &with_id;
 	struct frame f = {};
 	bool v6 = strchr(s->destination, ':') != NULL;
+
+	if (!s->id)
+		with_id.id = id++;
 
 	zeros(&f, 12);
 	for (unsigned i = 0; i < 3 && s->vlan[i]; i++) {
@@ -225,6 +233,22 @@ static const struct row {
         {"last fragment to another address, IPv6",
          PASS,
          {TO_VIP6, .destination = HOST6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 185}},
+        {"last fragment that begins with destination options, IPv6",
+         OURS,
+         {TO_VIP6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 185, .protocol = 60}},
+        {"last fragment of a backend's answer", OURS, {FROM_BACKEND, .fragment = 185}},
+        {"last fragment of a backend's answer, IPv6",
+         OURS,
+         {FROM_BACKEND6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 185}},
+        {"last fragment of a backend to the host",
+         PASS,
+         {FROM_BACKEND, .destination = HOST, .fragment = 185}},
+        {"last fragment of a backend to the host, IPv6",
+         PASS,
+         {FROM_BACKEND6, .destination = HOST6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 185}},
+        {"last fragment of a backend's ping",
+         PASS,
+         {FROM_BACKEND, .fragment = 185, .protocol = IPPROTO_ICMP}},
         {"answer of a backend", OURS, {FROM_BACKEND}},
         {"answer of a backend, IPv6", OURS, {FROM_BACKEND6}},
         {"answer of a backend to a client's port that looks like the VIP's",
@@ -451,6 +475,7 @@ static void fill(struct bpf_object *o)
 		insert(o, STEER_LOCAL_ADDRESSES, &t.address);
 		t = target(a[1], 80, IPPROTO_TCP);
 		insert(o, STEER_RETURN_TARGETS, &t);
+		insert(o, STEER_RETURN_ADDRESSES, &t.address);
 	}
 }
 
@@ -541,6 +566,84 @@ static void errors_go_to_whom_the_reply_belongs(void **state)
 		}
 	}
 	assert_int_equal(wrong, 0);
+}
+
+#define OF6(number) .extensions = {IPPROTO_FRAGMENT}, .id = (number)
+#define FIRST       .more = true
+#define MIDDLE      .fragment = 185, .more = true
+#define LAST        .fragment = 370
+
+// In this order: what the first fragment was, the later ones are.
+static const struct row steps[] = {
+        {"first to another port", PASS, {TO_VIP, .destination_port = 22, FIRST, .id = 1}},
+        {"its second", PASS, {TO_VIP, MIDDLE, .id = 1}},
+        {"its last", PASS, {TO_VIP, LAST, .id = 1}},
+        {"last of another datagram", OURS, {TO_VIP, LAST, .id = 2}},
+        {"last of another sender", OURS, {TO_VIP, .source = "203.0.113.10", LAST, .id = 1}},
+        {"the id again, to the service", OURS, {TO_VIP, FIRST, .id = 1}},
+        {"its last", OURS, {TO_VIP, LAST, .id = 1}},
+        {"first to another port, IPv6", PASS, {TO_VIP6, .destination_port = 22, FIRST, OF6(1)}},
+        {"its last, IPv6", PASS, {TO_VIP6, LAST, OF6(1)}},
+        {"its last, of another protocol", PASS, {TO_VIP6, LAST, OF6(1), .protocol = 60}},
+        {"last of another datagram, IPv6", OURS, {TO_VIP6, LAST, OF6(2)}},
+        {"a backend's own business", PASS, {FROM_BACKEND, .source_port = 22, FIRST, .id = 1}},
+        {"its last", PASS, {FROM_BACKEND, LAST, .id = 1}},
+        {"a backend's own, IPv6", PASS, {FROM_BACKEND6, .source_port = 22, FIRST, OF6(1)}},
+        {"its last, IPv6", PASS, {FROM_BACKEND6, LAST, OF6(1)}},
+        {"a backend's answer", OURS, {FROM_BACKEND, FIRST, .id = 3}},
+        {"its last", OURS, {FROM_BACKEND, LAST, .id = 3}},
+        {"node port",
+         OURS,
+         {TO_VIP, .destination = HOST, .destination_port = 30854, FIRST, .id = 4}},
+        {"its last", OURS, {TO_VIP, .destination = HOST, LAST, .id = 4}},
+        {"last of another's to the host", PASS, {TO_VIP, .destination = HOST, LAST, .id = 5}},
+        {"node port, IPv6",
+         OURS,
+         {TO_VIP6, .destination = HOST6, .destination_port = 30854, FIRST, OF6(4)}},
+        {"its last, IPv6", OURS, {TO_VIP6, .destination = HOST6, LAST, OF6(4)}},
+};
+
+static void later_fragments_follow_the_first(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		struct frame f = frame_build(&steps[i].shape);
+		bool ours = steps[i].expected == OURS;
+		uint32_t xdp = run(fixture->xdp, f.bytes, f.length);
+		uint32_t tc = run(fixture->tc, f.bytes, f.length);
+
+		if (xdp != (ours ? XDP_DROP : XDP_PASS) ||
+		    tc != (ours ? TC_ACT_SHOT : (uint32_t)TC_ACT_UNSPEC))
+			fail_msg("step %zu, %s: xdp %u, tc %d", i, steps[i].what, xdp, (int)tc);
+	}
+}
+
+// What was said of a datagram is forgotten before its id comes again.
+static void first_fragments_are_forgotten(void **state)
+{
+	struct fixture *fixture = *state;
+	struct shape first = {TO_VIP, .destination_port = 22, FIRST, .id = 9};
+	struct shape last = {TO_VIP, LAST, .id = 9};
+	struct frame f = frame_build(&first);
+	int map = bpf_object__find_map_fd_by_name(fixture->steer, "datagrams");
+	struct steer_datagram key = {
+	        .id = htons(9),
+	        .protocol = IPPROTO_TCP,
+	        .source = {.bytes = {[10] = 0xff, 0xff}},
+	        .destination = {.bytes = {[10] = 0xff, 0xff}},
+	};
+	uint64_t value;
+
+	inet_pton(AF_INET, CLIENT, &key.source.bytes[12]);
+	inet_pton(AF_INET, VIP, &key.destination.bytes[12]);
+	assert_int_equal(run(fixture->xdp, f.bytes, f.length), XDP_PASS);
+	f = frame_build(&last);
+	assert_int_equal(run(fixture->xdp, f.bytes, f.length), XDP_PASS);
+	assert_int_equal(bpf_map_lookup_elem(map, &key, &value), 0);
+	value -= 2000000000;
+	assert_int_equal(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0);
+	assert_int_equal(run(fixture->xdp, f.bytes, f.length), XDP_DROP);
 }
 
 // Cut anywhere before the ports' end, a frame is the kernel's; after it, the workers'.
@@ -652,6 +755,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(traffic_goes_to_whom_it_belongs),
 	        cmocka_unit_test(errors_go_to_whom_the_reply_belongs),
+	        cmocka_unit_test(later_fragments_follow_the_first),
+	        cmocka_unit_test(first_fragments_are_forgotten),
 	        cmocka_unit_test(truncated_frames_are_the_kernels),
 	        cmocka_unit_test(frames_for_others_are_the_kernels),
 	        cmocka_unit_test(bad_headers_are_the_kernels),
