@@ -18,8 +18,10 @@
 #include <cmocka.h>
 
 #include "dataplane/eal.h"
+#include "dataplane/fragments.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
+#include "pieces.h"
 #include "world.h"
 
 enum {
@@ -412,6 +414,96 @@ static void packets_for_a_stuck_port_are_dropped_in_time(void **state)
 	world_free(f->world);
 }
 
+static struct rte_mbuf *mbuf_of(const struct fixture *f, const struct frame *frame)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(f->pool);
+
+	assert_non_null(m);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)frame->length), frame->bytes, frame->length);
+	return m;
+}
+
+// The pieces of a client's datagram.
+static unsigned pieces_of(unsigned client, struct frame *pieces)
+{
+	char source[32];
+	struct frame_fields fields = {
+	        .mac_to = HOST_0,
+	        .mac_from = GATEWAY,
+	        .source = source,
+	        .source_port = 40000,
+	        .destination = "10.96.0.1",
+	        .destination_port = 80,
+	        .protocol = TCP,
+	        .flags = ACK,
+	        .payload = 2000,
+	};
+
+	snprintf(source, sizeof(source), "198.51.100.%u", client + 1);
+	return pieces_split(&fields, 7, pieces);
+}
+
+// The later fragments come first, and to another worker than the first ones.
+static void fragments_find_their_first_at_the_other_worker(void **state)
+{
+	enum { CLIENTS = 16 };
+	struct fixture *f = *state;
+	struct frame pieces[CLIENTS][PIECES_MOST];
+	unsigned n = 0;
+
+	make_world(f);
+	start_workers(f, 2);
+	for (unsigned c = 0; c < CLIENTS; c++) {
+		n = pieces_of(c, pieces[c]);
+		for (unsigned i = n - 1; i > 0; i--)
+			assert_int_equal(rte_ring_enqueue(f->in[0], mbuf_of(f, &pieces[c][i])), 0);
+	}
+	wait_done(f, CLIENTS * (n - 1));
+	assert_int_equal(transmitted(f), 0);
+	for (unsigned c = 0; c < CLIENTS; c++)
+		assert_int_equal(rte_ring_enqueue(f->in[1], mbuf_of(f, &pieces[c][0])), 0);
+	wait_received(f, CLIENTS * n);
+	assert_int_equal(transmitted(f), CLIENTS * n);
+	assert_int_equal(dropped(f, SLUICE_DROP_FRAGMENT), 0);
+	assert_int_equal(connections(f, 2), CLIENTS);
+	// All pieces of a datagram are at one endpoint: none has a part of one.
+	for (uint32_t slot = 0; slot < WORLD_ENDPOINTS; slot++)
+		assert_int_equal(packets_in(f, slot) % n, 0);
+	assert_conserved(f);
+	sluice_dataplane_free(f->dataplane);
+	world_free(f->world);
+}
+
+static void fragments_without_a_first_are_dropped(void **state)
+{
+	enum { LATER = 2 * SLUICE_HOLD };
+	struct fixture *f = *state;
+	const struct timespec pause = {.tv_nsec = 1000000};
+	struct frame pieces[PIECES_MOST];
+	unsigned before;
+
+	make_world(f);
+	start_workers(f, 2);
+	before = rte_mempool_avail_count(f->pool);
+	for (unsigned i = 0; i < LATER; i++) {
+		pieces_of(i % 200, pieces);
+		assert_int_equal(rte_ring_enqueue(f->in[0], mbuf_of(f, &pieces[1])), 0);
+	}
+	wait_done(f, LATER);
+	assert_int_equal(dropped(f, SLUICE_DROP_FRAGMENT), LATER - SLUICE_HOLD); // no room
+	for (unsigned ms = 0; ms < WAIT_MS && dropped(f, SLUICE_DROP_FRAGMENT) < LATER; ms++)
+		nanosleep(&pause, NULL);
+	assert_int_equal(dropped(f, SLUICE_DROP_FRAGMENT), LATER);
+	for (unsigned i = 0; i < 100; i++) {
+		pieces_of(i, pieces);
+		assert_int_equal(rte_ring_enqueue(f->in[0], mbuf_of(f, &pieces[1])), 0);
+	}
+	wait_done(f, LATER + 100);
+	sluice_dataplane_free(f->dataplane); // while they wait
+	assert_int_equal(rte_mempool_avail_count(f->pool), before);
+	world_free(f->world);
+}
+
 static void more_workers_than_queues_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -433,6 +525,9 @@ int main(void)
 	        cmocka_unit_test(two_workers_share_flows_and_lose_no_packet),
 	        cmocka_unit_test(an_unresolved_flood_does_not_hold_up_control),
 	        cmocka_unit_test(flows_outlive_a_change_of_the_worker_count),
+	        cmocka_unit_test(fragments_find_their_first_at_the_other_worker),
+	        cmocka_unit_test(fragments_without_a_first_are_dropped),
+	        // Leaves packets in a ring: the last that starts workers.
 	        cmocka_unit_test(packets_for_a_stuck_port_are_dropped_in_time),
 	        cmocka_unit_test(more_workers_than_queues_are_refused),
 	};
