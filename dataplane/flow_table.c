@@ -213,6 +213,7 @@ int sluice_flow_table_attach(struct sluice_flow_table *t, void *memory, size_t s
 	                [SLUICE_FLOW_ESTABLISHED] = 7200,
 	                [SLUICE_FLOW_CLOSING] = 30,
 	                [SLUICE_FLOW_UDP] = 180,
+	                [SLUICE_FLOW_AFFINITY] = SLUICE_FLOW_TIMEOUT_MAX,
 	        }};
 	const struct sluice_flow_header *h = memory;
 
@@ -237,6 +238,8 @@ void sluice_flow_table_set_timeouts(struct sluice_flow_table *t,
 	for (unsigned i = 0; i < SLUICE_FLOW_STATES; i++) {
 		uint32_t s = timeouts->seconds[i];
 
+		if (i == SLUICE_FLOW_AFFINITY)
+			continue;
 		if (s > SLUICE_FLOW_TIMEOUT_MAX)
 			s = SLUICE_FLOW_TIMEOUT_MAX;
 		__atomic_store_n(&t->timeouts.seconds[i], s, __ATOMIC_RELAXED);

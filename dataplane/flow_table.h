@@ -34,6 +34,7 @@ enum sluice_flow_state {
 	SLUICE_FLOW_ESTABLISHED, // TCP, second packet seen
 	SLUICE_FLOW_CLOSING,     // TCP, FIN or RST seen from the client
 	SLUICE_FLOW_UDP,         // UDP, second packet seen
+	SLUICE_FLOW_AFFINITY,    // no flow: where a client's next one goes (affinity.h)
 	SLUICE_FLOW_STATES,
 };
 
@@ -55,9 +56,10 @@ enum {
 };
 
 // Time-outs in seconds by state, at most a day each, so that 20 bits of time (12 days) are
-// enough.
+// enough. SLUICE_FLOW_AFFINITY's is always a day: each service has its own, so its entries are
+// dated back by what theirs is shorter.
 struct sluice_flow_timeouts {
-	uint32_t seconds[SLUICE_FLOW_STATES];
+	uint32_t seconds[16]; // each of the 4 bits' values, 0 where there is no such state
 };
 
 struct sluice_flow_entry {
@@ -127,6 +129,16 @@ SLUICE_INLINE uint64_t sluice_flow_key(const struct sluice_flow_table *t,
 	h = sluice_hash_fold(words[0] ^ t->key.k[0], t->key.k[1]);
 	h = words[1] ^ sluice_hash_fold(h ^ t->key.k[2], low ^ t->key.k[3]);
 	return h ? h : 1;
+}
+
+// The key of a client's affinity entry: a flow's, with the frontend where flows have the port. No
+// flow has that one, as no frontend has id 0. client: the address alone.
+SLUICE_INLINE uint64_t sluice_flow_affinity_key(const struct sluice_flow_table *t,
+                                                struct sluice_target_view client, uint16_t frontend,
+                                                enum sluice_family family)
+{
+	client.tail |= sluice_target_tail(0, frontend, 0, 0);
+	return sluice_flow_key(t, client, 0, family);
 }
 
 static inline uint64_t sluice_flow_hash(const struct sluice_flow_table *t, uint64_t key)
@@ -201,15 +213,13 @@ static inline struct sluice_flow_ref sluice_flow_find(const struct sluice_flow_t
 }
 
 // Whether a packed value's time was up at now (seconds since boot). A value from the near future
-// is another worker's, whose clock is ahead. States that there are not are always expired.
+// is another worker's, whose clock is ahead. States that there are not have no time at all.
 static inline bool sluice_flow_expired(const struct sluice_flow_table *t, uint64_t value,
                                        uint32_t now)
 {
 	unsigned state = value >> SLUICE_FLOW_STATE_SHIFT & 0xf;
 	uint32_t age = (now - (uint32_t)value) & SLUICE_FLOW_SEEN_MASK;
 
-	if (state >= SLUICE_FLOW_STATES)
-		return true;
 	return age >= __atomic_load_n(&t->timeouts.seconds[state], __ATOMIC_RELAXED) &&
 	       age <= SLUICE_FLOW_SEEN_MASK - SLUICE_FLOW_SKEW;
 }
@@ -256,7 +266,7 @@ int sluice_flow_table_format(void *memory, uint64_t capacity, uint64_t epoch);
 int sluice_flow_table_attach(struct sluice_flow_table *t, void *memory, size_t size,
                              uint64_t epoch);
 
-// Control thread, while workers go on.
+// Control thread, while workers go on. SLUICE_FLOW_AFFINITY's stays as it is.
 void sluice_flow_table_set_timeouts(struct sluice_flow_table *t,
                                     const struct sluice_flow_timeouts *timeouts);
 

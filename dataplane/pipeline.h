@@ -5,8 +5,8 @@
 //
 //   parse     headers, every length checked                          parse.h
 //   classify  client to frontend, endpoint to client, or not ours    classify.c
-//   track     the flow table: known flows keep their endpoint        track.c
-//   select    new flows: Maglev row -> endpoint                      track.c
+//   track     the flow table: known flows keep their endpoint        track.c, quic.c
+//   select    new flows: Maglev row -> endpoint                      track.c, affinity.c
 //   reunite   later fragments go where the first one went            reunite.c, fragments.c
 //   forward   by the service's mode                                  forward.c, rewrite_*.c,
 //                                                                     encap_*.c

@@ -66,8 +66,9 @@ struct sluice_frontend {
 	alignas(32) struct sluice_target target;
 	uint16_t service;     // index into services
 	uint16_t address_sum; // ones' complement sum of the address's 16-bit words, as on the wire
-	uint16_t transport_sum; // the same of address and port: what a transport checksum covers
-	uint8_t forwarding;     // enum sluice_forwarding, the service's
+	uint16_t transport_sum;   // the same of address and port: what a transport checksum covers
+	uint8_t forwarding;       // enum sluice_forwarding, the service's
+	uint8_t server_id_length; // QUIC: bytes of server id in connection ids; 0: not looked at
 };
 
 // An endpoint of one service. Indexed by slot; one line, as every packet in reads it.
@@ -84,7 +85,8 @@ struct sluice_endpoint {
 static_assert(sizeof(struct sluice_endpoint) == 64, "one cache line");
 
 enum {
-	SLUICE_ENDPOINT_DRAINING = 1 << 0, // keeps its flows, takes no new ones
+	SLUICE_ENDPOINT_DRAINING = 1 << 0,     // keeps its flows, takes no new ones
+	SLUICE_ENDPOINT_NO_NEW_FLOWS = 1 << 1, // stands in no row: draining, or another reason
 };
 
 enum sluice_on_empty {
@@ -100,6 +102,10 @@ struct sluice_service {
 	uint64_t salt;         // of the row hash: the VIP's target, hashed with the row key
 	uint32_t table_size;   // rows
 	uint8_t on_empty;      // enum sluice_on_empty
+	// Session affinity: the frontend that the client's entry is kept under, the same for all of
+	// the service's; 0: none. The time-out is in seconds.
+	uint16_t affinity;
+	uint32_t affinity_timeout;
 };
 
 // Return traffic: what the source (an endpoint's target) may stand for. Several where the
@@ -134,6 +140,7 @@ struct sluice_snapshot {
 	const struct sluice_target_table *frontend_table; // target -> frontend id
 	const struct sluice_target_table *return_table;   // target -> index into returns
 	const struct sluice_target_table *local_table;    // host's own addresses (port, protocol 0)
+	const struct sluice_target_table *server_ids; // QUIC (dataplane/quic.h) -> slot; or NULL
 
 	const struct sluice_frontend *frontends;
 	const struct sluice_endpoint *endpoints;
