@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #include "control/api_internal.h"
+#include "control/fields.h"
+#include "control/server_id.h"
 
 static void put_string(struct sluice_strbuf *b, const char *key, const char *value)
 {
@@ -21,8 +23,11 @@ static void put_traffic(struct sluice_strbuf *b, uint64_t flows, const struct sl
 }
 
 static void write_endpoint(struct sluice_strbuf *b, const struct sluice_stats *stats,
+                           const struct sluice_model_service *s,
                            const struct sluice_model_endpoint *e)
 {
+	unsigned id_length = s->spec.server_id_length;
+	char id[SLUICE_SERVER_ID_TEXT];
 	struct sluice_traffic t;
 	const char *reason;
 	bool ready = sluice_stats_endpoint_ready(stats, e, &reason);
@@ -34,6 +39,9 @@ static void write_endpoint(struct sluice_strbuf *b, const struct sluice_stats *s
 	                     sluice_endpoint_state_name(e->spec.state), ready ? "true" : "false");
 	if (reason)
 		put_string(b, ",\"reason\":", reason);
+	if (id_length)
+		put_string(b, ",\"serverId\":",
+		           sluice_server_id_format(&e->spec.address, e->spec.port, id_length, id));
 	sluice_strbuf_puts(b, ",\"since\":");
 	sluice_api_put_time(b, e->since);
 	if (e->draining_since) {
@@ -52,7 +60,7 @@ void sluice_api_write_endpoints(struct sluice_strbuf *b, const struct sluice_sta
 	for (size_t i = 0; i < s->endpoint_count; i++) {
 		if (i)
 			sluice_strbuf_putc(b, ',');
-		write_endpoint(b, stats, &s->endpoints[i]);
+		write_endpoint(b, stats, s, &s->endpoints[i]);
 	}
 	sluice_strbuf_putc(b, ']');
 }
@@ -74,6 +82,8 @@ static void write_events(struct sluice_strbuf *b, const struct sluice_events *ev
 
 static void write_spec(struct sluice_strbuf *b, const struct sluice_service_spec *spec)
 {
+	char duration[SLUICE_DURATION_TEXT];
+
 	put_string(b, "{\"name\":", spec->name);
 	put_string(b, ",\"namespace\":", spec->namespace_);
 	sluice_strbuf_puts(b, ",\"ip\":\"");
@@ -82,11 +92,17 @@ static void write_spec(struct sluice_strbuf *b, const struct sluice_service_spec
 	                     sluice_protocol_name(spec->protocol), spec->target_port);
 	if (spec->node_port)
 		sluice_strbuf_printf(b, ",\"nodePort\":%u", spec->node_port);
+	sluice_strbuf_printf(b, ",\"forwarding\":\"%s\",\"sessionAffinity\":\"%s\"",
+	                     sluice_forwarding_name(spec->forwarding), sluice_affinity_name(spec));
+	if (spec->affinity_timeout)
+		put_string(b, ",\"sessionAffinityTimeout\":",
+		           sluice_duration_format(1000LL * spec->affinity_timeout, duration));
+	if (spec->server_id_length)
+		sluice_strbuf_printf(b, ",\"quic\":{\"serverIdLength\":%u}",
+		                     spec->server_id_length);
 	sluice_strbuf_printf(b,
-	                     ",\"forwarding\":\"%s\",\"sessionAffinity\":\"None\","
-	                     "\"externalTrafficPolicy\":\"%s\",\"onEmpty\":\"%s\","
+	                     ",\"externalTrafficPolicy\":\"%s\",\"onEmpty\":\"%s\","
 	                     "\"tableSize\":%u",
-	                     sluice_forwarding_name(spec->forwarding),
 	                     sluice_traffic_policy_name(spec->external_policy),
 	                     sluice_on_empty_name(spec->on_empty), spec->table_size);
 }

@@ -9,9 +9,11 @@
 
 #include "control/maglev_table.h"
 #include "control/reach.h"
+#include "control/server_id.h"
 #include "dataplane/checksum.h"
 #include "dataplane/hash.h"
 #include "dataplane/port.h"
+#include "dataplane/quic.h"
 #include "dataplane/target_table.h"
 
 // One frontend of one service, while compiling.
@@ -199,6 +201,7 @@ static int compile_frontends(struct compiler *c)
 		f->address_sum = address_sum(&p->target.address);
 		f->transport_sum = sluice_sum_add(f->address_sum, p->target.port);
 		f->forwarding = (uint8_t)c->in->model->services[p->service]->spec.forwarding;
+		f->server_id_length = c->in->model->services[p->service]->spec.server_id_length;
 		sluice_target_table_set(table, &f->target, p->id);
 		set_address(table, p);
 	}
@@ -222,7 +225,9 @@ static void compile_endpoint(struct compiler *c, const struct sluice_model_servi
 	out->service = index;
 	out->address_sum = address_sum(&e->spec.address);
 	out->transport_sum = sluice_sum_add(out->address_sum, out->target.port);
-	out->flags = e->spec.state == SLUICE_STATE_DRAINING ? SLUICE_ENDPOINT_DRAINING : 0;
+	out->flags = SLUICE_ENDPOINT_NO_NEW_FLOWS;
+	if (e->spec.state == SLUICE_STATE_DRAINING)
+		out->flags |= SLUICE_ENDPOINT_DRAINING;
 	out->adjacency = reach.adjacency;
 	if (sluice_forwarding_is_tunnel(s->spec.forwarding)) {
 		out->tunnel_source = reach.tunnel_source;
@@ -243,7 +248,7 @@ static size_t list_selectable(struct compiler *c, const struct sluice_model_serv
 
 	for (size_t i = 0; i < s->endpoint_count; i++) {
 		const struct sluice_model_endpoint *e = &s->endpoints[i];
-		const struct sluice_endpoint *compiled = &c->endpoints[e->slot];
+		struct sluice_endpoint *compiled = &c->endpoints[e->slot];
 		bool ready = e->spec.state == SLUICE_STATE_ACTIVE && e->spec.weight > 0 &&
 		             compiled->adjacency.state == SLUICE_ADJACENCY_READY;
 
@@ -254,6 +259,7 @@ static size_t list_selectable(struct compiler *c, const struct sluice_model_serv
 		        .port = compiled->target.port,
 		        .weight = any ? 1 : e->spec.weight,
 		};
+		compiled->flags &= (uint8_t)~SLUICE_ENDPOINT_NO_NEW_FLOWS;
 		slots[n++] = e->slot;
 	}
 	return n;
@@ -312,12 +318,15 @@ static int compile_service(struct compiler *c, uint16_t index)
 	const struct sluice_model_service *s = c->in->model->services[index];
 	struct sluice_service *out = &c->services[index];
 	struct sluice_target vip = target_of(&s->spec.address, s->spec.port, s->spec.protocol);
+	size_t first = c->frontend_count;
 	int error = place_frontends(c, s, index);
 
 	if (error)
 		return error;
 	out->table_size = s->spec.table_size;
 	out->on_empty = (uint8_t)s->spec.on_empty;
+	out->affinity_timeout = s->spec.affinity_timeout;
+	out->affinity = out->affinity_timeout ? c->frontends[first].id : 0;
 	out->salt = sluice_hash_target(&c->in->row_key, sluice_target_view(&vip),
 	                               sluice_address_family(&s->spec.address));
 	for (size_t i = 0; i < s->endpoint_count; i++)
@@ -359,6 +368,40 @@ static int compile_services(struct compiler *c)
 	s->endpoints = c->endpoints;
 	s->endpoint_count = m->slots.high;
 	return error;
+}
+
+// ---- QUIC
+
+// The endpoints of services that look at connection ids, by server id and service.
+static int compile_server_ids(struct compiler *c)
+{
+	const struct sluice_model *m = c->in->model;
+	struct sluice_target_table *table;
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->service_count; i++)
+		count += m->services[i]->spec.server_id_length ? m->services[i]->endpoint_count : 0;
+	if (count == 0)
+		return 0;
+	table = sluice_target_table_new(count);
+	if (!table || own(c, table) != 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->service_count; i++) {
+		const struct sluice_model_service *s = m->services[i];
+		unsigned length = s->spec.server_id_length;
+
+		for (size_t k = 0; length && k < s->endpoint_count; k++) {
+			const struct sluice_model_endpoint *e = &s->endpoints[k];
+			uint8_t id[SLUICE_SERVER_ID_MAX];
+			struct sluice_target t;
+
+			sluice_server_id(&e->spec.address, e->spec.port, length, id);
+			t = sluice_quic_target(id, length, (uint16_t)i);
+			sluice_target_table_set(table, &t, e->slot);
+		}
+	}
+	c->out->snapshot.server_ids = table;
+	return 0;
 }
 
 // ---- return traffic
@@ -552,6 +595,8 @@ static int compile_all(struct compiler *c)
 	error = c->error ? c->error : compile_services(c);
 	if (!error)
 		error = compile_frontends(c);
+	if (!error)
+		error = compile_server_ids(c);
 	if (!error)
 		error = compile_returns(c);
 	if (!error)

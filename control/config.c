@@ -196,24 +196,15 @@ static const struct sluice_field memory_fields[] = {
 };
 static const struct sluice_field_table memory_table = SLUICE_FIELD_TABLE(memory_fields);
 
-static int read_timeout(const struct sluice_node *node, const struct sluice_field *field, void *out,
-                        struct sluice_error *err)
-{
-	static const struct sluice_field range = {.min = 1000, .max = DAY};
-	uint32_t ms = 0;
-	int rc = sluice_read_duration(node, &range, &ms, err);
-
-	(void)field;
-	if (rc == 0)
-		*(uint32_t *)out = (ms + 999) / 1000;
-	return rc;
-}
-
 static const struct sluice_field timeout_fields[] = {
-        FIELD(flows.timeouts.tcp_established, .key = "tcpEstablished", .read = read_timeout),
-        FIELD(flows.timeouts.tcp_syn, .key = "tcpSyn", .read = read_timeout),
-        FIELD(flows.timeouts.tcp_fin, .key = "tcpFin", .read = read_timeout),
-        FIELD(flows.timeouts.udp, .key = "udp", .read = read_timeout),
+        FIELD(flows.timeouts.tcp_established, .key = "tcpEstablished", .read = sluice_read_seconds,
+              .min = 1000, .max = DAY),
+        FIELD(flows.timeouts.tcp_syn, .key = "tcpSyn", .read = sluice_read_seconds, .min = 1000,
+              .max = DAY),
+        FIELD(flows.timeouts.tcp_fin, .key = "tcpFin", .read = sluice_read_seconds, .min = 1000,
+              .max = DAY),
+        FIELD(flows.timeouts.udp, .key = "udp", .read = sluice_read_seconds, .min = 1000,
+              .max = DAY),
 };
 static const struct sluice_field_table timeout_table = SLUICE_FIELD_TABLE(timeout_fields);
 

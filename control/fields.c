@@ -326,7 +326,7 @@ int sluice_duration_parse(const char *text, uint64_t *ms)
 	return -EINVAL;
 }
 
-static const char *show_duration(int64_t ms, char *out, size_t size)
+const char *sluice_duration_format(int64_t ms, char out[static SLUICE_DURATION_TEXT])
 {
 	static const struct {
 		const char *unit;
@@ -336,14 +336,14 @@ static const char *show_duration(int64_t ms, char *out, size_t size)
 
 	while (ms % units[u].ms != 0 || ms < units[u].ms)
 		u++;
-	snprintf(out, size, "%" PRId64 "%s", ms / units[u].ms, units[u].unit);
+	snprintf(out, SLUICE_DURATION_TEXT, "%" PRId64 "%s", ms / units[u].ms, units[u].unit);
 	return out;
 }
 
 int sluice_read_duration(const struct sluice_node *node, const struct sluice_field *field,
                          void *out, struct sluice_error *err)
 {
-	char shown[SHOWN], min[32], max[32];
+	char shown[SHOWN], min[SLUICE_DURATION_TEXT], max[SLUICE_DURATION_TEXT];
 	uint64_t ms = 0;
 	int rc = -EINVAL;
 
@@ -359,10 +359,21 @@ int sluice_read_duration(const struct sluice_node *node, const struct sluice_fie
 		                         shown);
 	if (rc == -ERANGE || ms < (uint64_t)field->min || ms > (uint64_t)field->max)
 		return sluice_node_error(node, err, BAD, "%s is out of range (%s-%s)", shown,
-		                         show_duration(field->min, min, sizeof(min)),
-		                         show_duration(field->max, max, sizeof(max)));
+		                         sluice_duration_format(field->min, min),
+		                         sluice_duration_format(field->max, max));
 	*(uint32_t *)out = (uint32_t)ms;
 	return 0;
+}
+
+int sluice_read_seconds(const struct sluice_node *node, const struct sluice_field *field, void *out,
+                        struct sluice_error *err)
+{
+	uint32_t ms = 0;
+	int rc = sluice_read_duration(node, field, &ms, err);
+
+	if (rc == 0)
+		*(uint32_t *)out = (ms + 999) / 1000;
+	return rc;
 }
 
 int sluice_read_object(const struct sluice_node *node, const struct sluice_field *field, void *out,

@@ -58,11 +58,19 @@ sluice_field_reader sluice_read_path;     // char *, absolute, at most max bytes
 sluice_field_reader sluice_read_name;     // int, extra: const struct sluice_name[]
 sluice_field_reader sluice_read_address;  // struct sluice_address fit for VIPs and endpoints
 sluice_field_reader sluice_read_duration; // uint32_t milliseconds in min..max
+sluice_field_reader sluice_read_seconds;  // the same, but rounded up to uint32_t seconds
 sluice_field_reader sluice_read_object;   // extra: const struct sluice_field_table, out its struct
 sluice_field_reader sluice_read_node;     // json_t *, borrowed: for what is read later
 
 // "2h" "500ms" -> milliseconds; a unit is a must. -EINVAL, -ERANGE.
 int sluice_duration_parse(const char *text, uint64_t *ms);
+
+enum {
+	SLUICE_DURATION_TEXT = 32,
+};
+
+// 10800000 -> "3h", in the largest unit that needs no fraction; ms > 0. Returns out.
+const char *sluice_duration_format(int64_t ms, char out[static SLUICE_DURATION_TEXT]);
 
 // "'nmae' is not known here; did you mean 'name'?" Returns -EINVAL.
 int sluice_field_unknown(const struct sluice_node *member, const struct sluice_field_table *table,

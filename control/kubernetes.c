@@ -62,6 +62,7 @@ static const struct sluice_name service_types[] = {
 struct raw_service {
 	struct sluice_kubernetes_metadata metadata;
 	int type, affinity, policy;
+	uint32_t affinity_timeout;
 	json_t *ports, *load_balancer_ip, *external_ips, *cluster_ip, *cluster_ips, *ingress;
 };
 
@@ -69,10 +70,22 @@ struct raw_service {
 	{                                                                                          \
 		.offset = offsetof(struct raw_service, member), __VA_ARGS__                        \
 	}
+static const struct sluice_field client_ip_fields[] = {
+        FIELD(affinity_timeout, .key = "timeoutSeconds", .read = sluice_read_uint32, .min = 1,
+              .max = SLUICE_AFFINITY_TIMEOUT_MAX, .extra = "a time-out"),
+};
+static const struct sluice_field_table client_ip_table = SLUICE_FOREIGN_TABLE(client_ip_fields);
+
+static const struct sluice_field affinity_fields[] = {
+        {.key = "clientIP", .read = sluice_read_object, .extra = &client_ip_table},
+};
+static const struct sluice_field_table affinity_table = SLUICE_FOREIGN_TABLE(affinity_fields);
+
 static const struct sluice_field spec_fields[] = {
         FIELD(type, .key = "type", .read = sluice_read_name, .extra = service_types),
         FIELD(affinity, .key = "sessionAffinity", .read = sluice_read_name,
               .extra = sluice_affinity_names),
+        {.key = "sessionAffinityConfig", .read = sluice_read_object, .extra = &affinity_table},
         FIELD(policy, .key = "externalTrafficPolicy", .read = sluice_read_name,
               .extra = sluice_traffic_policy_names),
         FIELD(ports, .key = "ports", .read = sluice_read_node, .required = true),
@@ -307,6 +320,7 @@ static int add_service(struct sluice_changes *changes, const struct sluice_node 
 	        .external_policy = (enum sluice_traffic_policy)raw->policy,
 	        .on_empty = SLUICE_ON_EMPTY_REFUSE,
 	        .table_size = SLUICE_TABLE_SIZE_DEFAULT,
+	        .affinity_timeout = raw->affinity ? raw->affinity_timeout : 0,
 	};
 	change->origin = strdup(raw->metadata.name);
 	change->port_name = strdup(port->name != NULL ? port->name : "");
@@ -355,7 +369,8 @@ static int add_ports(struct sluice_changes *changes, const struct sluice_node *o
 static int read_service(struct sluice_changes *changes, const struct sluice_node *object,
                         struct sluice_error *err)
 {
-	struct raw_service raw = {.policy = SLUICE_POLICY_CLUSTER};
+	struct raw_service raw = {.policy = SLUICE_POLICY_CLUSTER,
+	                          .affinity_timeout = SLUICE_AFFINITY_TIMEOUT_DEFAULT};
 	int rc = sluice_fields_read(object, &service_table, &raw, NULL, err);
 
 	if (rc == 0)

@@ -69,3 +69,6 @@ struct sluice_planned *sluice_plan_find(const struct sluice_model_plan *plan,
 
 // Refuses an address and port, or a node port, that two services would have.
 int sluice_planner_claims(struct sluice_planner *w);
+
+// Refuses two endpoints of a service that have the same server id.
+int sluice_planner_server_ids(struct sluice_planner *w, const struct sluice_planned *p);

@@ -633,10 +633,8 @@ static bool same_service(const struct sluice_model_service *a, const struct slui
 	const struct sluice_service_spec *x = &a->spec, *y = &b->spec;
 
 	if (!same_target(x, y) || x->target_port != y->target_port ||
-	    x->forwarding != y->forwarding || x->external_policy != y->external_policy ||
-	    x->on_empty != y->on_empty || x->table_size != y->table_size ||
-	    a->origin != b->origin || a->digest != b->digest ||
-	    !same_string(a->kubernetes_name, b->kubernetes_name) ||
+	    !sluice_service_spec_same_options(x, y) || a->origin != b->origin ||
+	    a->digest != b->digest || !same_string(a->kubernetes_name, b->kubernetes_name) ||
 	    !same_string(a->port_name, b->port_name) || a->endpoint_count != b->endpoint_count)
 		return false;
 	for (size_t i = 0; i < a->endpoint_count; i++) {
@@ -677,6 +675,8 @@ static int classify(struct sluice_planner *w, size_t *added, size_t *removed)
 		                       !same_target(&p->live->spec, &p->draft->spec));
 		if (p->draft && sluice_endpoints_fit(p->draft->endpoint_count,
 		                                     p->draft->spec.table_size, w->e) < 0)
+			return -EINVAL;
+		if (p->draft && sluice_planner_server_ids(w, p) < 0)
 			return -EINVAL;
 	}
 	return 0;

@@ -21,7 +21,7 @@ const struct sluice_name sluice_forwarding_names[] = {
 
 const struct sluice_name sluice_affinity_names[] = {
         {"None", 0},
-        {"ClientIP", 0, true},
+        {"ClientIP", 1},
         {0},
 };
 
@@ -66,6 +66,11 @@ const char *sluice_on_empty_name(enum sluice_on_empty on_empty)
 const char *sluice_forwarding_name(enum sluice_forwarding forwarding)
 {
 	return name_of(sluice_forwarding_names, (int)forwarding);
+}
+
+const char *sluice_affinity_name(const struct sluice_service_spec *spec)
+{
+	return name_of(sluice_affinity_names, spec->affinity_timeout != 0);
 }
 
 const char *sluice_traffic_policy_name(enum sluice_traffic_policy policy)
@@ -117,6 +122,15 @@ int sluice_service_spec_compare(const struct sluice_service_spec *a,
 	int order = strcmp(a->namespace_, b->namespace_);
 
 	return order != 0 ? order : strcmp(a->name, b->name);
+}
+
+bool sluice_service_spec_same_options(const struct sluice_service_spec *a,
+                                      const struct sluice_service_spec *b)
+{
+	return a->forwarding == b->forwarding && a->external_policy == b->external_policy &&
+	       a->on_empty == b->on_empty && a->table_size == b->table_size &&
+	       a->affinity_timeout == b->affinity_timeout &&
+	       a->server_id_length == b->server_id_length;
 }
 
 int sluice_endpoint_spec_compare(const struct sluice_endpoint_spec *a,

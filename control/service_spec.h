@@ -43,7 +43,9 @@ struct sluice_service_spec {
 	enum sluice_traffic_policy external_policy;
 	enum sluice_on_empty on_empty;
 	uint32_t table_size;
-	bool has_endpoints; // the document had the key (an empty list counts)
+	uint32_t affinity_timeout; // s that a client keeps its endpoint; 0: no session affinity
+	uint8_t server_id_length;  // of QUIC connection ids, bytes; 0: they are not looked at
+	bool has_endpoints;        // the document had the key (an empty list counts)
 	size_t endpoint_count;
 	struct sluice_endpoint_spec *endpoints; // sorted by (address, port), no two alike
 };
@@ -62,6 +64,8 @@ enum {
 	SLUICE_TABLE_SIZE_MIN = 251,
 	SLUICE_TABLE_SIZE_MAX = 16777213, // the largest prime below 2^24
 	SLUICE_TABLE_SIZE_DEFAULT = 65537,
+	SLUICE_AFFINITY_TIMEOUT_MAX = 86400, // a day, Kubernetes' too
+	SLUICE_AFFINITY_TIMEOUT_DEFAULT = 10800,
 };
 
 // -EINVAL with *err filled (400) where it cannot be a service's name.
@@ -73,6 +77,10 @@ int sluice_service_spec_compare(const struct sluice_service_spec *a,
                                 const struct sluice_service_spec *b);
 int sluice_endpoint_spec_compare(const struct sluice_endpoint_spec *a,
                                  const struct sluice_endpoint_spec *b);
+
+// Whether two services work alike: all but names, addresses, ports and endpoints.
+bool sluice_service_spec_same_options(const struct sluice_service_spec *a,
+                                      const struct sluice_service_spec *b);
 
 // Reads a native service. name (may be NULL) is what the call's path says: it stands where the
 // document has no name, and the document must not say another. On error *out is empty, *err
@@ -122,5 +130,6 @@ json_t *sluice_endpoints_write(const struct sluice_endpoint_spec *endpoints, siz
 const char *sluice_protocol_name(uint8_t protocol); // "TCP", "UDP"
 const char *sluice_on_empty_name(enum sluice_on_empty on_empty);
 const char *sluice_forwarding_name(enum sluice_forwarding forwarding);
+const char *sluice_affinity_name(const struct sluice_service_spec *spec); // "None", "ClientIP"
 const char *sluice_traffic_policy_name(enum sluice_traffic_policy policy);
 const char *sluice_endpoint_state_name(enum sluice_endpoint_state state);

@@ -9,6 +9,7 @@
 #include "control/service_names.h"
 #include "control/service_spec.h"
 #include "dataplane/maglev.h"
+#include "dataplane/quic.h"
 
 #define BAD 400, "bad_document"
 
@@ -388,7 +389,8 @@ int sluice_endpoints_read(const struct sluice_node *node, const struct sluice_se
 struct raw_service {
 	struct sluice_service_spec spec;
 	int protocol, forwarding, affinity, policy, on_empty;
-	uint32_t affinity_timeout;
+	uint32_t affinity_timeout; // s
+	uint16_t server_id_length;
 	json_t *endpoints; // borrowed
 };
 
@@ -396,6 +398,13 @@ struct raw_service {
 	{                                                                                          \
 		.offset = offsetof(struct raw_service, member), __VA_ARGS__                        \
 	}
+static const struct sluice_field quic_fields[] = {
+        FIELD(server_id_length, .key = "serverIdLength", .read = sluice_read_uint16,
+              .min = SLUICE_SERVER_ID_MIN, .max = SLUICE_SERVER_ID_MAX,
+              .extra = "a server id's length", .required = true),
+};
+static const struct sluice_field_table quic_table = SLUICE_FIELD_TABLE(quic_fields);
+
 static const struct sluice_field service_fields[] = {
         FIELD(spec.name, .key = "name", .read = sluice_read_service_name),
         FIELD(spec.namespace_, .key = "namespace", .read = sluice_read_namespace_name),
@@ -409,13 +418,14 @@ static const struct sluice_field service_fields[] = {
         FIELD(affinity, .key = "sessionAffinity", .read = sluice_read_name,
               .extra = sluice_affinity_names),
         // Checked, and without effect as long as there is no affinity.
-        FIELD(affinity_timeout, .key = "sessionAffinityTimeout", .read = sluice_read_duration,
-              .min = 1000, .max = 86400000),
+        FIELD(affinity_timeout, .key = "sessionAffinityTimeout", .read = sluice_read_seconds,
+              .min = 1000, .max = 1000LL * SLUICE_AFFINITY_TIMEOUT_MAX),
         FIELD(policy, .key = "externalTrafficPolicy", .read = sluice_read_name,
               .extra = sluice_traffic_policy_names),
         FIELD(on_empty, .key = "onEmpty", .read = sluice_read_name, .extra = sluice_on_empty_names),
         FIELD(spec.table_size, .key = "tableSize", .read = read_table_size,
               .min = SLUICE_TABLE_SIZE_MIN, .max = SLUICE_TABLE_SIZE_MAX, .extra = "a table size"),
+        {.key = "quic", .read = sluice_read_object, .extra = &quic_table},
         {.key = "healthCheck", .read = read_unsupported},
         FIELD(endpoints, .key = "endpoints", .read = sluice_read_node),
 };
@@ -469,6 +479,18 @@ static int check_direct(const struct sluice_node *node, const struct sluice_serv
 	return 0;
 }
 
+static int check_quic(const struct sluice_node *node, const struct sluice_service_spec *spec,
+                      struct sluice_error *err)
+{
+	struct sluice_node quic;
+
+	if (!sluice_node_member(node, "quic", &quic) || spec->protocol == IPPROTO_UDP)
+		return 0;
+	return sluice_node_error(&quic, err, 422, "unsupported",
+	                         "QUIC is UDP: this service's protocol is %s",
+	                         sluice_protocol_name(spec->protocol));
+}
+
 static int raw_service_finish(const struct sluice_node *node,
                               const struct sluice_service_name *name, struct raw_service *raw,
                               struct sluice_error *err)
@@ -489,7 +511,11 @@ static int raw_service_finish(const struct sluice_node *node,
 	spec->forwarding = (enum sluice_forwarding)raw->forwarding;
 	spec->external_policy = (enum sluice_traffic_policy)raw->policy;
 	spec->on_empty = (enum sluice_on_empty)raw->on_empty;
+	spec->affinity_timeout = raw->affinity ? raw->affinity_timeout : 0;
+	spec->server_id_length = (uint8_t)raw->server_id_length;
 	rc = check_direct(node, spec, err);
+	if (rc == 0)
+		rc = check_quic(node, spec, err);
 	if (rc < 0)
 		return rc;
 	if (!sluice_node_member(node, "endpoints", &endpoints))
@@ -509,6 +535,7 @@ int sluice_service_spec_read(const struct sluice_node *node, const struct sluice
 	        .forwarding = SLUICE_FORWARD_NAT,
 	        .policy = SLUICE_POLICY_CLUSTER,
 	        .on_empty = SLUICE_ON_EMPTY_REFUSE,
+	        .affinity_timeout = SLUICE_AFFINITY_TIMEOUT_DEFAULT,
 	};
 	int rc = sluice_fields_read(node, &service_table, &raw, NULL, err);
 

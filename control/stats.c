@@ -184,6 +184,8 @@ static void count_flow(void *context, uint64_t key, struct sluice_flow_value v)
 
 	(void)key;
 	s->flow_entries++;
+	if (v.state == SLUICE_FLOW_AFFINITY)
+		return; // a client's, who may have no flow at the moment
 	if (v.slot < s->flow_counts_size && s->flow_counts[v.slot].generation == v.generation)
 		s->flow_counts[v.slot].flows++;
 }

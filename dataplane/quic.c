@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/quic.h"
 
+#include "dataplane/packet.h"
+#include "dataplane/target_table.h"
+
 enum {
 	LONG_HEADER = 0x80,
 	LONG_TYPE_SHIFT = 4,
@@ -58,8 +61,8 @@ static size_t payload_size(const struct sluice_packet *p)
 	return end > start ? end - start : 0;
 }
 
-uint32_t sluice_quic_find_id(const struct sluice_snapshot *s, const struct sluice_packet *p,
-                             const struct sluice_frontend *f)
+uint32_t sluice_quic_find(const struct sluice_snapshot *s, const struct sluice_packet *p,
+                          const struct sluice_frontend *f)
 {
 	const uint8_t *payload = p->data + p->l4 + sizeof(struct sluice_udp);
 	const uint8_t *id = sluice_quic_server_id(payload, payload_size(p), f->server_id_length);

@@ -15,10 +15,13 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "dataplane/packet.h"
-#include "dataplane/target_table.h"
-#include "sluice/snapshot.h"
+#include "sluice/types.h"
+
+struct sluice_frontend;
+struct sluice_packet;
+struct sluice_snapshot;
 
 enum {
 	SLUICE_QUIC_CONFIGURATION = 0, // 7: a connection id that has no server id
@@ -43,15 +46,7 @@ static inline struct sluice_target sluice_quic_target(const uint8_t *id, unsigne
 // The server id, of that length, in a datagram's payload; NULL: it has none.
 const uint8_t *sluice_quic_server_id(const uint8_t *payload, size_t size, unsigned length);
 
-// The slot that the packet's server id names, whatever the flow table says; SLUICE_TARGET_NONE: it
-// has none that is known, or its service does not look.
-uint32_t sluice_quic_find_id(const struct sluice_snapshot *s, const struct sluice_packet *p,
-                             const struct sluice_frontend *f);
-
-static inline uint32_t sluice_quic_find(const struct sluice_snapshot *s,
-                                        const struct sluice_packet *p)
-{
-	const struct sluice_frontend *f = &s->frontends[p->frontend];
-
-	return f->server_id_length ? sluice_quic_find_id(s, p, f) : SLUICE_TARGET_NONE;
-}
+// The slot that the packet's server id names; SLUICE_TARGET_NONE: it has none that is known. Of
+// frontends with a server_id_length only.
+uint32_t sluice_quic_find(const struct sluice_snapshot *s, const struct sluice_packet *p,
+                          const struct sluice_frontend *f);

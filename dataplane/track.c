@@ -13,6 +13,7 @@
 #include "dataplane/affinity.h"
 #include "dataplane/hash.h"
 #include "dataplane/quic.h"
+#include "dataplane/target_table.h"
 
 #include <netinet/in.h>
 
@@ -212,6 +213,7 @@ static void prefetch_start(const struct sluice_pipeline *ctx, const struct sluic
 // quic: a constant, so that who has no such service pays nothing for it.
 SLUICE_INLINE void track(struct sluice_pipeline *ctx, struct sluice_burst *b, bool quic)
 {
+	const struct sluice_snapshot *s = ctx->snapshot;
 	struct sluice_packet *starts[SLUICE_BURST];
 	uint32_t named[SLUICE_BURST];
 	unsigned start_count = 0;
@@ -219,8 +221,10 @@ SLUICE_INLINE void track(struct sluice_pipeline *ctx, struct sluice_burst *b, bo
 	for (unsigned i = 0; i < b->in_count; i++) {
 		struct sluice_packet *p = b->in[i];
 		struct sluice_flow_ref ref = sluice_flow_find_primary(ctx->flows, p->key, p->hash);
-		uint32_t slot = quic ? sluice_quic_find(ctx->snapshot, p) : SLUICE_TARGET_NONE;
+		uint32_t slot = SLUICE_TARGET_NONE;
 
+		if (quic && s->frontends[p->frontend].server_id_length)
+			slot = sluice_quic_find(s, p, &s->frontends[p->frontend]);
 		if (ref.entry && is_binding(ctx, p, ref.value) && agrees(ref.value, slot)) {
 			follow(ctx, p, ref);
 		} else {

@@ -22,9 +22,20 @@ static const struct sluice_column event_columns[] = {
         {"Message"},
 };
 
+static const struct sluice_column server_id_columns[] = {
+        {"ENDPOINT"},
+        {"SERVER-ID"},
+};
+
 static void print_field(const char *label, const char *value)
 {
 	printf("%-25s %s\n", label, value);
+}
+
+static void print_optional(const char *label, const json_t *object, const char *key)
+{
+	if (json_object_get(object, key) != NULL)
+		print_field(label, sluice_text_string(object, key));
 }
 
 // "<unset>  8080/TCP": a port's name, which services of one port do without, and the port.
@@ -45,6 +56,24 @@ static void print_endpoints(const json_t *endpoints)
 	if (count > ENDPOINTS_SHOWN)
 		printf(" + %zu more...", count - ENDPOINTS_SHOWN);
 	puts(count == 0 ? "<none>" : "");
+}
+
+// By which QUIC connection ids name the endpoints; nothing of other services.
+static void print_server_ids(const json_t *service)
+{
+	struct sluice_table table = SLUICE_TABLE(server_id_columns);
+	const json_t *endpoints = json_object_get(service, "endpoints"), *endpoint;
+	size_t i;
+
+	if (json_object_get(service, "quic") == NULL || json_array_size(endpoints) == 0)
+		return;
+	puts("QUIC Server IDs:");
+	json_array_foreach (endpoints, i, endpoint) {
+		sluice_table_add(&table, sluice_text_endpoint(endpoint).text);
+		sluice_table_add(&table, sluice_text_string(endpoint, "serverId"));
+	}
+	sluice_table_print(&table, "  ", stdout);
+	sluice_table_clear(&table);
 }
 
 static void print_events(const json_t *events)
@@ -82,6 +111,7 @@ static void print_service(const json_t *service)
 		print_port("NodePort:", service, "nodePort", true);
 	print_endpoints(endpoints);
 	print_field("Session Affinity:", sluice_text_string(service, "sessionAffinity"));
+	print_optional("Session Affinity Timeout:", service, "sessionAffinityTimeout");
 	print_field("External Traffic Policy:",
 	            sluice_text_string(service, "externalTrafficPolicy"));
 	print_field("Forwarding:", sluice_text_string(service, "forwarding"));
@@ -89,6 +119,7 @@ static void print_service(const json_t *service)
 	print_field("Table Size:", sluice_text_count(service, "tableSize").text);
 	print_field("Generation:", sluice_text_count(service, "generation").text);
 	print_field("Age:", sluice_text_age(service, "since").text);
+	print_server_ids(service);
 	print_events(json_object_get(service, "events"));
 	if (json_array_size(endpoints) > 0) {
 		puts("Traffic:");

@@ -289,6 +289,38 @@ static json_int_t integer(const json_t *tree, const char *key)
 	"name: tomcat\nip: 10.96.43.114\nport: 8080\n"                                             \
 	"endpoints: [172.17.0.5:8080, 172.17.0.7:8080]\n"
 
+// Server ids as `printf 172.17.0.5:4433 | sha256sum` says.
+static void test_server_ids_and_affinity_are_shown(void **unused)
+{
+	static const char *const ids[] = {"e0aaf5515c355ccd", "c41a94f0bf87d352"};
+	static const char *const texts[] = {
+	        "ip: 10.96.0.1\nport: 443\nprotocol: UDP\nquic: {serverIdLength: 8}\n"
+	        "endpoints: [172.17.0.5:4433]\n",
+	        "ip: '2001:db8::1'\nport: 443\nprotocol: UDP\nquic: {serverIdLength: 8}\n"
+	        "sessionAffinity: ClientIP\nendpoints: ['[fd00:17::5]:4433']\n",
+	};
+
+	(void)unused;
+	for (unsigned i = 0; i < 2; i++) {
+		json_decref(json(call("PUT", "/v1/services/quic", NULL, texts[i]), 200));
+		json_t *t = json(call("GET", "/v1/services/quic", NULL, NULL), 200);
+		const json_t *e = json_array_get(json_object_get(t, "endpoints"), 0);
+		const json_t *affinity = json_object_get(t, "sessionAffinity");
+
+		assert_string_equal(json_string_value(json_object_get(e, "serverId")), ids[i]);
+		assert_int_equal(integer(json_object_get(t, "quic"), "serverIdLength"), 8);
+		assert_string_equal(json_string_value(affinity), i ? "ClientIP" : "None");
+		if (i)
+			assert_string_equal(
+			        json_string_value(json_object_get(t, "sessionAffinityTimeout")),
+			        "3h");
+		else
+			assert_null(json_object_get(t, "sessionAffinityTimeout"));
+		json_decref(t);
+		json_decref(json(call("DELETE", "/v1/services/quic", NULL, NULL), 200));
+	}
+}
+
 static void test_changes_are_answered_when_published(void **unused)
 {
 	json_t *t = json(call("PUT", "/v1/services/tomcat", NULL, TOMCAT), 200);
@@ -722,6 +754,7 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+	        ROW(test_server_ids_and_affinity_are_shown),
 	        ROW(test_changes_are_answered_when_published),
 	        ROW(test_change_that_workers_do_not_get_is_no_success),
 	        ROW(test_refusals_say_what_and_change_nothing),

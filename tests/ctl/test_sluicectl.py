@@ -101,6 +101,23 @@ class Shows(WithDaemon):
     def test_described_service_without_endpoints(self):
         self.golden("describe_empty", "describe", "svc", "infra/dns")
 
+    def test_described_affinity_and_server_ids(self):
+        path = "GET /v1/services/infra/dns"
+        dns = self.daemon.routes[path][1]
+        self.daemon.routes[path] = (200, dns | {
+            "sessionAffinity": "ClientIP", "sessionAffinityTimeout": "3h",
+            "quic": {"serverIdLength": 4},
+            "endpoints": [{"ip": "2001:db8::1", "port": 5353, "serverId": "00bd52f6"},
+                          {"ip": "2001:db8::2", "port": 443, "serverId": "1004cb45"}]})
+        lines = self.ctl("describe", "service", "infra/dns").stdout.splitlines()
+        for line in ("Session Affinity:         ClientIP",
+                     "Session Affinity Timeout: 3h",
+                     "QUIC Server IDs:",
+                     "  ENDPOINT            SERVER-ID",
+                     "  [2001:db8::1]:5353  00bd52f6",
+                     "  [2001:db8::2]:443   1004cb45"):
+            self.assertIn(line, lines)
+
     def test_one_service_by_name_and_namespace(self):
         for arguments in ["infra/dns"], ["-n", "infra", "dns"], ["dns", "--namespace=infra"]:
             with self.subTest(arguments):

@@ -174,9 +174,24 @@ static const struct row rows[] = {
         {APPLY, 422, "{" WEB ", endpoints: [{ip: 'fd00::1'}]}\n",
          "t.yaml:1: endpoints[0].ip: fd00::1 is not of the IPv4 that the service's 10.0.0.1 is "
          "of"},
-        {APPLY, 422, "{" WEB ", sessionAffinity: ClientIP}\n",
-         "t.yaml:1: sessionAffinity: 'ClientIP' is not supported by this version (supported: "
-         "None)"},
+        {APPLY, 400, "{" WEB ", sessionAffinity: clientIP}\n",
+         "t.yaml:1: sessionAffinity: 'clientIP' is not one of None or ClientIP"},
+        {APPLY, 400, "{" WEB ", sessionAffinity: ClientIP, sessionAffinityTimeout: 25h}\n",
+         "t.yaml:1: sessionAffinityTimeout: '25h' is out of range (1s-24h)"},
+        {APPLY, 400, "{" WEB ", sessionAffinity: ClientIP, sessionAffinityTimeout: 10800}\n",
+         "t.yaml:1: sessionAffinityTimeout: 10800 has no unit (ms, s, m or h, as in '30s')"},
+        {APPLY, 400, "{" WEB ", protocol: UDP, quic: 8}\n", "t.yaml:1: quic: 8 is not an object"},
+        {APPLY, 400, "{" WEB ", protocol: UDP, quic: {}}\n",
+         "t.yaml:1: quic: 'serverIdLength' is missing"},
+        {APPLY, 400, "{" WEB ", protocol: UDP, quic: {serverIDLength: 8}}\n",
+         "t.yaml:1: quic.serverIDLength: 'serverIDLength' is not a key here; did you mean "
+         "'serverIdLength'?"},
+        {APPLY, 400, "{" WEB ", protocol: UDP, quic: {serverIdLength: 3}}\n",
+         "t.yaml:1: quic.serverIdLength: 3 is not a server id's length (4-15)"},
+        {APPLY, 400, "{" WEB ", protocol: UDP, quic: {serverIdLength: 16}}\n",
+         "t.yaml:1: quic.serverIdLength: 16 is not a server id's length (4-15)"},
+        {APPLY, 422, "{" WEB ",\n quic: {serverIdLength: 8}}\n",
+         "t.yaml:2: quic: QUIC is UDP: this service's protocol is TCP"},
         {APPLY, 422, "{" WEB ", healthCheck: {type: tcp}}\n",
          "t.yaml:1: healthCheck: 'healthCheck' is not supported by this version"},
         {APPLY, 400, "{" WEB ", tableSize: 65536}\n",
@@ -236,9 +251,14 @@ static const struct row rows[] = {
          "TCP or UDP)"},
         {APPLY, 400, SERVICE "spec: {clusterIP: 10.0.0.1, ports: [{port: '80'}]}\n",
          "t.yaml:4: spec.ports[0].port: '80' is not a port (1-65535)"},
-        {APPLY, 422, SERVICE "spec: {clusterIP: 10.0.0.1, sessionAffinity: ClientIP, ports: []}\n",
-         "t.yaml:4: spec.sessionAffinity: 'ClientIP' is not supported by this version "
-         "(supported: None)"},
+        {APPLY, 400, SERVICE "spec: {clusterIP: 10.0.0.1, sessionAffinity: Cookie, ports: []}\n",
+         "t.yaml:4: spec.sessionAffinity: 'Cookie' is not one of None or ClientIP"},
+        {APPLY, 400,
+         SERVICE "spec:\n  clusterIP: 10.0.0.1\n  sessionAffinity: ClientIP\n"
+                 "  sessionAffinityConfig: {clientIP: {timeoutSeconds: 86401}}\n"
+                 "  ports: [{port: 80}]\n",
+         "t.yaml:7: spec.sessionAffinityConfig.clientIP.timeoutSeconds: 86401 is not a time-out "
+         "(1-86400)"},
         {APPLY, 422,
          "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  spec: {}\n",
          "t.yaml:4: items[0]: v1 Pod is not supported (v1 Service, Endpoints and List, "

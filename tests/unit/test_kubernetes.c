@@ -117,6 +117,36 @@ static void several_ports_and_addresses_have_names(void **state)
 	sluice_changes_clear(&c);
 }
 
+static void a_client_s_affinity_lasts_as_long_as_the_service_says(void **state)
+{
+	static const struct {
+		const char *keys;
+		uint32_t timeout;
+	} rows[] = {
+	        {"", 0},
+	        {"sessionAffinity: None, sessionAffinityConfig: null, ", 0},
+	        {"sessionAffinity: ClientIP, ", 10800},
+	        {"sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: null}, ", 10800},
+	        {"sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: "
+	         "5}}, ",
+	         5},
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sluice_changes c;
+
+		snprintf(text, sizeof(text),
+		         "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {%s"
+		         "clusterIP: 10.0.0.1, ports: [{port: 80}]}}",
+		         rows[i].keys);
+		read_changes(text, &c);
+		assert_int_equal(c.items[0].service.affinity_timeout, rows[i].timeout);
+		sluice_changes_clear(&c);
+	}
+}
+
 static void endpoints_objects_are_slices_and_write_back(void **state)
 {
 	struct sluice_changes c, back;
@@ -152,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_list_of_kubectl_gives_service_and_slice),
 	        cmocka_unit_test(several_ports_and_addresses_have_names),
+	        cmocka_unit_test(a_client_s_affinity_lasts_as_long_as_the_service_says),
 	        cmocka_unit_test(endpoints_objects_are_slices_and_write_back),
 	};
 

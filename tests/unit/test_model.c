@@ -76,6 +76,52 @@ static void test_refused_change_leaves_nothing_behind(void **state)
 	assert_non_null(strstr(e.message, "node port 30000/TCP is taken by service default/a"));
 }
 
+// The two endpoints have the same first four bytes of their digests.
+static void test_endpoints_of_one_server_id_are_refused(void **state)
+{
+	struct sluice_model *m = *state;
+	struct sluice_error e;
+
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY,
+	                               "name: quic\nip: 10.96.0.1\nport: 443\nprotocol: UDP\n"
+	                               "quic: {serverIdLength: 4}\nendpoints: "
+	                               "[172.17.0.5:443, 172.17.69.101:443]\n",
+	                               &e),
+	                 1);
+	assert_true(fixture_endpoints(m, "quic", "{add: [172.17.251.55:443]}", &e) < 0);
+	assert_int_equal(e.status, 422);
+	assert_string_equal(e.path, "quic.serverIdLength");
+	assert_string_equal(e.message,
+	                    "172.17.69.101:443 and 172.17.251.55:443 have the same server id "
+	                    "00bd52f6: a longer serverIdLength tells them apart");
+	assert_int_equal(sluice_model_find(m, "default", "quic")->endpoint_count, 2);
+	assert_true(fixture_apply(m, SLUICE_EDIT_APPLY,
+	                          "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, quic: "
+	                          "{serverIdLength: 5}}",
+	                          &e) == 1);
+	assert_int_equal(fixture_endpoints(m, "quic", "{add: [172.17.251.55:443]}", &e), 1);
+}
+
+// A change of what only the workers see of a service is a change.
+static void test_affinity_and_quic_are_part_of_a_service(void **state)
+{
+	static const char *const texts[] = {
+	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP}",
+	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, sessionAffinity: ClientIP}",
+	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, sessionAffinity: ClientIP, "
+	        "sessionAffinityTimeout: 5s}",
+	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, quic: {serverIdLength: 4}}",
+	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, quic: {serverIdLength: 5}}",
+	};
+	struct sluice_model *m = *state;
+	struct sluice_error e;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, texts[i], &e), 1);
+		assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, texts[i], &e), 0);
+	}
+}
+
 static void test_services_may_swap_addresses_in_one_change(void **state)
 {
 	struct sluice_model *m = *state;
@@ -336,6 +382,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        ROW(test_slots_survive_all_that_keeps_the_endpoint),
 	        ROW(test_refused_change_leaves_nothing_behind),
+	        ROW(test_endpoints_of_one_server_id_are_refused),
+	        ROW(test_affinity_and_quic_are_part_of_a_service),
 	        ROW(test_services_may_swap_addresses_in_one_change),
 	        ROW(test_forwarding_changes_where_the_endpoints_allow),
 	        ROW(test_patch_refuses_the_unknown_and_takes_the_known),

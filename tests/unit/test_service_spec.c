@@ -97,10 +97,12 @@ static void a_service_makes_the_round_trip(void **state)
 	read_service("{endpoints: ['[2001:db8::2]:81', {ip: '2001:db8::1', weight: 0, state: "
 	             "draining}], name: web, namespace: shop, ip: '2001:db8:f::1', port: 80, "
 	             "protocol: UDP, targetPort: 8080, nodePort: 30000, onEmpty: keepLast, "
-	             "tableSize: 251, sessionAffinity: None, sessionAffinityTimeout: 3h, "
-	             "externalTrafficPolicy: Local}",
+	             "tableSize: 251, sessionAffinity: ClientIP, sessionAffinityTimeout: "
+	             "1500ms, externalTrafficPolicy: Local, quic: {serverIdLength: 8}}",
 	             &spec);
 	assert_int_equal(spec.protocol, IPPROTO_UDP);
+	assert_int_equal(spec.affinity_timeout, 2);
+	assert_int_equal(spec.server_id_length, 8);
 	assert_int_equal(spec.endpoint_count, 2);
 	assert_int_equal(spec.endpoints[0].port, 8080); // targetPort, and sorted
 	assert_int_equal(spec.endpoints[0].weight, 0);
@@ -111,7 +113,9 @@ static void a_service_makes_the_round_trip(void **state)
 	assert_int_equal(sluice_service_spec_read(&node, NULL, &back, &err), 0);
 	again = sluice_service_spec_write(&back);
 	assert_true(json_equal(node.value, again));
-	assert_int_equal(json_object_size(again), 13);
+	assert_int_equal(json_object_size(again), 15);
+	assert_string_equal(json_string_value(json_object_get(again, "sessionAffinityTimeout")),
+	                    "2s");
 	assert_int_equal(sluice_service_spec_copy(&copy, &back), 0);
 	assert_memory_equal(copy.endpoints, spec.endpoints, 2 * sizeof(*copy.endpoints));
 	json_decref(again);
@@ -119,6 +123,32 @@ static void a_service_makes_the_round_trip(void **state)
 	sluice_service_spec_clear(&copy);
 	sluice_service_spec_clear(&back);
 	sluice_service_spec_clear(&spec);
+}
+
+static void an_affinity_that_is_not_there_has_no_time_out(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t timeout;
+	} rows[] = {
+	        {"{name: a, ip: 10.0.0.1, port: 80}", 0},
+	        {"{name: a, ip: 10.0.0.1, port: 80, sessionAffinity: None, "
+	         "sessionAffinityTimeout: 1h}",
+	         0},
+	        {"{name: a, ip: 10.0.0.1, port: 80, sessionAffinity: ClientIP}", 10800},
+	        {"{name: a, ip: 10.0.0.1, port: 80, sessionAffinity: ClientIP, "
+	         "sessionAffinityTimeout: 24h}",
+	         86400},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sluice_service_spec spec;
+
+		read_service(rows[i].text, &spec);
+		assert_int_equal(spec.affinity_timeout, rows[i].timeout);
+		sluice_service_spec_clear(&spec);
+	}
 }
 
 static void no_endpoints_is_not_an_empty_list(void **state)
@@ -190,6 +220,7 @@ int main(void)
 	        cmocka_unit_test(json_is_read_as_json),
 	        cmocka_unit_test(yaml_that_is_written_reads_back),
 	        cmocka_unit_test(a_service_makes_the_round_trip),
+	        cmocka_unit_test(an_affinity_that_is_not_there_has_no_time_out),
 	        cmocka_unit_test(no_endpoints_is_not_an_empty_list),
 	        cmocka_unit_test(the_call_s_name_stands_in),
 	        cmocka_unit_test(a_patch_has_four_lists),
