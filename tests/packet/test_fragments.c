@@ -47,7 +47,7 @@ static struct path *path_new(void)
 
 	assert_non_null(p);
 	p->w = world_new();
-	p->sent = calloc(SENT_MOST, sizeof(*p->sent));
+	p->sent = calloc(SENT_MOST, sizeof(const struct frame *));
 	p->deliveries = calloc(4096, sizeof(*p->deliveries));
 	assert_non_null(p->sent);
 	assert_non_null(p->deliveries);

@@ -339,19 +339,19 @@ static void one_source_has_a_share_of_the_hold(void **state)
 	unsigned sources = 0;
 
 	memset(&h, 0, sizeof(h));
-	for (uint16_t i = 0; i < 2 * SLUICE_HOLD_SHARE; i++)
-		assert_int_equal(put(f, &h, 1, i, i), i < SLUICE_HOLD_SHARE);
+	for (unsigned i = 0; i < 2 * SLUICE_HOLD_SHARE; i++)
+		assert_int_equal(put(f, &h, 1, (uint16_t)i, i), i < SLUICE_HOLD_SHARE);
 	for (uint32_t source = 2; h.count < SLUICE_HOLD; source++)
-		for (uint16_t i = 0; i < SLUICE_HOLD_SHARE; i++)
-			sources += put(f, &h, source, i, 1000);
+		for (unsigned i = 0; i < SLUICE_HOLD_SHARE; i++)
+			sources += put(f, &h, source, (uint16_t)i, 1000);
 	assert_int_equal(sources, SLUICE_HOLD - SLUICE_HOLD_SHARE);
 	assert_false(put(f, &h, 99, 1, 1000));
 	assert_shares(&h);
 	// All gone, and room for as many.
 	assert_int_equal(sluice_hold_expire(&h, 1000, out, SLUICE_HOLD), SLUICE_HOLD);
 	assert_shares(&h);
-	for (uint16_t i = 0; i < 2 * SLUICE_HOLD_SHARE; i++)
-		assert_int_equal(put(f, &h, 1, i, i), i < SLUICE_HOLD_SHARE);
+	for (unsigned i = 0; i < 2 * SLUICE_HOLD_SHARE; i++)
+		assert_int_equal(put(f, &h, 1, (uint16_t)i, i), i < SLUICE_HOLD_SHARE);
 }
 
 static void ipv6_sources_share_by_network(void **state)
@@ -383,9 +383,9 @@ static void hold_agrees_with_an_array(void **state)
 	unsigned count = 0;
 
 	memset(&h, 0, sizeof(h));
-	for (uint16_t id = 0; id < KNOWN; id += 2)
+	for (unsigned id = 0; id < KNOWN; id += 2)
 		for (uint32_t source = 1; source <= 20; source++)
-			learn(f, source, id, 1, NOW);
+			learn(f, source, (uint16_t)id, 1, NOW);
 	for (unsigned i = 0; i < STEPS; i++) {
 		uint32_t source = 1 + random_below(&seed, 20);
 		uint16_t id = (uint16_t)random_below(&seed, KNOWN);

@@ -108,8 +108,8 @@ static void test_affinity_and_quic_are_part_of_a_service(void **state)
 	static const char *const texts[] = {
 	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP}",
 	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, sessionAffinity: ClientIP}",
-	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, sessionAffinity: ClientIP, "
-	        "sessionAffinityTimeout: 5s}",
+	        ("{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, sessionAffinity: ClientIP, "
+	         "sessionAffinityTimeout: 5s}"),
 	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, quic: {serverIdLength: 4}}",
 	        "{name: quic, ip: 10.96.0.1, port: 443, protocol: UDP, quic: {serverIdLength: 5}}",
 	};
