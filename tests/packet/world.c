@@ -303,12 +303,12 @@ static void make_flows(struct world *w)
 	CHECK(w->flow_memory != MAP_FAILED);
 	CHECK(sluice_flow_table_format(w->flow_memory, FLOWS, 1) == 0);
 	CHECK(sluice_flow_table_attach(&w->flows, w->flow_memory, size, 1) == 0);
-	w->flows.timeouts = (struct sluice_flow_timeouts){{
-	        [SLUICE_FLOW_PROBATION] = 60,
-	        [SLUICE_FLOW_ESTABLISHED] = 7200,
-	        [SLUICE_FLOW_CLOSING] = 30,
-	        [SLUICE_FLOW_UDP] = 180,
-	}};
+	sluice_flow_table_set_timeouts(&w->flows, &(struct sluice_flow_timeouts){{
+	                                                  [SLUICE_FLOW_PROBATION] = 60,
+	                                                  [SLUICE_FLOW_ESTABLISHED] = 7200,
+	                                                  [SLUICE_FLOW_CLOSING] = 30,
+	                                                  [SLUICE_FLOW_UDP] = 180,
+	                                          }});
 }
 
 struct world *world_new_empty(void)
