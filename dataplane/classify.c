@@ -2,7 +2,8 @@
 
 // Whose packet is it? The destination decides first: a frontend's target is client traffic. Then
 // the source: an endpoint's target is return traffic, unless it goes to one of the host's own
-// addresses (a health probe's answer, an administrator's curl): that is the kernel's.
+// addresses (a health probe's answer, an administrator's curl): that is the kernel's. An address
+// and port that fullnat sends from comes before the host's own.
 
 #include "dataplane/pipeline.h"
 
@@ -66,6 +67,79 @@ SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 	return true;
 }
 
+// A client's packet: which flow is it of? Fullnat's flows have a table of their own. false: it has
+// a verdict.
+SLUICE_INLINE bool classify_in(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+                               uint16_t frontend, enum sluice_family family)
+{
+	struct sluice_target_view client = sluice_packet_target(p, SLUICE_SOURCE, family);
+
+	p->frontend = frontend;
+	p->forwarding = ctx->snapshot->frontends[frontend].forwarding;
+	if (__builtin_expect(p->forwarding == SLUICE_FORWARD_FULLNAT, 0)) {
+		// Of a datagram in pieces both ends would have to be known without ports.
+		if (p->fragment) {
+			sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
+			return false;
+		}
+		p->key = sluice_snat_key(ctx->snat, client, frontend, family);
+		p->hash = sluice_snat_hash(ctx->snat, p->key);
+		sluice_snat_prefetch(ctx->snat, p->hash);
+	} else {
+		p->key = sluice_flow_key(ctx->flows, client, frontend, family);
+		p->hash = sluice_flow_hash(ctx->flows, p->key);
+		sluice_flow_prefetch(ctx->flows, p->hash);
+	}
+	return true;
+}
+
+SLUICE_INLINE bool is_snat(const struct sluice_snapshot *s, const struct sluice_packet *p,
+                           enum sluice_family family)
+{
+	uint16_t port = ntohs(sluice_packet_port(p, SLUICE_DESTINATION));
+	struct sluice_target_view t;
+
+	if (!s->snat || port < s->snat->first_port || port > s->snat->last_port)
+		return false;
+	t = sluice_packet_address(p, SLUICE_DESTINATION, family);
+	return sluice_target_table_get(s->snat_table, t, family) != SLUICE_TARGET_NONE;
+}
+
+SLUICE_INLINE void classify_snat(const struct sluice_pipeline *ctx, struct sluice_burst *b,
+                                 struct sluice_packet *p, enum sluice_family family)
+{
+	if (p->fragment) {
+		sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
+		return;
+	}
+	p->key = sluice_snat_fingerprint(ctx->snat, sluice_packet_target(p, SLUICE_SOURCE, family),
+	                                 sluice_packet_target(p, SLUICE_DESTINATION, family),
+	                                 family);
+	p->forwarding = SLUICE_FORWARD_FULLNAT;
+	sluice_snat_return_prefetch(ctx->snat, p->key);
+	b->snat[b->snat_count++] = p;
+}
+
+// An endpoint's packet. returns: what it may answer for.
+SLUICE_INLINE void classify_return(const struct sluice_pipeline *ctx, struct sluice_burst *b,
+                                   struct sluice_packet *p, const struct sluice_return *returns,
+                                   enum sluice_family family)
+{
+	const struct sluice_snapshot *s = ctx->snapshot;
+	bool snat = is_snat(s, p, family);
+
+	if (!snat && (returns->count == 0 || sluice_is_local(s, p, family)))
+		p->verdict = SLUICE_VERDICT_PASS;
+	else if (sluice_is_foreign_vlan(s, p))
+		sluice_packet_drop(p, SLUICE_DROP_VLAN);
+	else if (snat)
+		classify_snat(ctx, b, p, family);
+	else if (!find_return(ctx, p, returns, family))
+		sluice_packet_drop(p, SLUICE_DROP_NO_RETURN_FLOW);
+	else
+		b->returns[b->return_count++] = p;
+}
+
 SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
                                 struct sluice_packet *p, enum sluice_family family)
 {
@@ -85,25 +159,16 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 			sluice_packet_drop(p, SLUICE_DROP_VLAN);
 			return;
 		}
-		t = sluice_packet_target(p, SLUICE_SOURCE, family);
-		p->frontend = (uint16_t)found;
-		p->forwarding = s->frontends[found].forwarding;
-		p->key = sluice_flow_key(ctx->flows, t, p->frontend, family);
-		p->hash = sluice_flow_hash(ctx->flows, p->key);
-		sluice_flow_prefetch(ctx->flows, p->hash);
-		b->in[b->in_count++] = p;
+		if (classify_in(ctx, p, (uint16_t)found, family))
+			b->in[b->in_count++] = p;
 		return;
 	}
 	t = sluice_packet_target(p, SLUICE_SOURCE, family);
 	found = sluice_target_table_get(s->return_table, t, family);
-	if (found == SLUICE_TARGET_NONE || sluice_is_local(s, p, family))
+	if (found == SLUICE_TARGET_NONE)
 		p->verdict = SLUICE_VERDICT_PASS;
-	else if (sluice_is_foreign_vlan(s, p))
-		sluice_packet_drop(p, SLUICE_DROP_VLAN);
-	else if (!find_return(ctx, p, &s->returns[found], family))
-		sluice_packet_drop(p, SLUICE_DROP_NO_RETURN_FLOW);
 	else
-		b->returns[b->return_count++] = p;
+		classify_return(ctx, b, p, &s->returns[found], family);
 }
 
 void sluice_classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,

@@ -19,6 +19,15 @@ static_assert(sizeof(struct sluice_flow_bucket) == 64, "one cache line");
 static_assert(sizeof(struct sluice_flow_header) <= SLUICE_FLOW_HEADER_SIZE, "one page");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "key is the low half of 16 bytes");
 
+const struct sluice_flow_timeouts sluice_flow_default_timeouts = {
+        .seconds = {
+                [SLUICE_FLOW_PROBATION] = 60,
+                [SLUICE_FLOW_ESTABLISHED] = 7200,
+                [SLUICE_FLOW_CLOSING] = 30,
+                [SLUICE_FLOW_UDP] = 180,
+                [SLUICE_FLOW_AFFINITY] = SLUICE_FLOW_TIMEOUT_MAX,
+        }};
+
 // What an entry was when it was looked at.
 struct glimpse {
 	struct sluice_flow_entry *entry;
@@ -61,10 +70,8 @@ static struct survey survey_bucket(const struct sluice_flow_table *t, uint64_t b
 				s.usable = g;
 			s.usable_count++;
 		} else if (sluice_flow_unpack(g.value).state == SLUICE_FLOW_PROBATION) {
-			uint32_t age = (now - (uint32_t)g.value) & SLUICE_FLOW_SEEN_MASK;
+			uint32_t age = sluice_flow_age(g.value, now);
 
-			if (age > SLUICE_FLOW_SEEN_MASK - SLUICE_FLOW_SKEW)
-				age = 0;
 			if (!s.probation.entry || age > s.probation_age) {
 				s.probation = g;
 				s.probation_age = age;
@@ -207,14 +214,6 @@ int sluice_flow_table_format(void *memory, uint64_t capacity, uint64_t epoch)
 
 int sluice_flow_table_attach(struct sluice_flow_table *t, void *memory, size_t size, uint64_t epoch)
 {
-	static const struct sluice_flow_timeouts defaults = {
-	        .seconds = {
-	                [SLUICE_FLOW_PROBATION] = 60,
-	                [SLUICE_FLOW_ESTABLISHED] = 7200,
-	                [SLUICE_FLOW_CLOSING] = 30,
-	                [SLUICE_FLOW_UDP] = 180,
-	                [SLUICE_FLOW_AFFINITY] = SLUICE_FLOW_TIMEOUT_MAX,
-	        }};
 	const struct sluice_flow_header *h = memory;
 
 	if ((uintptr_t)memory % 4096 != 0 || size < SLUICE_FLOW_HEADER_SIZE ||
@@ -228,12 +227,12 @@ int sluice_flow_table_attach(struct sluice_flow_table *t, void *memory, size_t s
 	t->buckets = (struct sluice_flow_bucket *)((char *)memory + SLUICE_FLOW_HEADER_SIZE);
 	t->bucket_mask = h->bucket_count - 1;
 	t->key = h->key;
-	t->timeouts = defaults;
+	t->timeouts = sluice_flow_default_timeouts;
 	return 0;
 }
 
-void sluice_flow_table_set_timeouts(struct sluice_flow_table *t,
-                                    const struct sluice_flow_timeouts *timeouts)
+void sluice_flow_timeouts_set(struct sluice_flow_timeouts *t,
+                              const struct sluice_flow_timeouts *timeouts)
 {
 	for (unsigned i = 0; i < SLUICE_FLOW_STATES; i++) {
 		uint32_t s = timeouts->seconds[i];
@@ -242,8 +241,14 @@ void sluice_flow_table_set_timeouts(struct sluice_flow_table *t,
 			continue;
 		if (s > SLUICE_FLOW_TIMEOUT_MAX)
 			s = SLUICE_FLOW_TIMEOUT_MAX;
-		__atomic_store_n(&t->timeouts.seconds[i], s, __ATOMIC_RELAXED);
+		__atomic_store_n(&t->seconds[i], s, __ATOMIC_RELAXED);
 	}
+}
+
+void sluice_flow_table_set_timeouts(struct sluice_flow_table *t,
+                                    const struct sluice_flow_timeouts *timeouts)
+{
+	sluice_flow_timeouts_set(&t->timeouts, timeouts);
 }
 
 uint64_t sluice_flow_table_capacity(const struct sluice_flow_table *t)

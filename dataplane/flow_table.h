@@ -62,6 +62,8 @@ struct sluice_flow_timeouts {
 	uint32_t seconds[16]; // each of the 4 bits' values, 0 where there is no such state
 };
 
+extern const struct sluice_flow_timeouts sluice_flow_default_timeouts;
+
 struct sluice_flow_entry {
 	alignas(16) _Atomic uint64_t key; // 0: free
 	_Atomic uint64_t value;
@@ -115,9 +117,9 @@ static inline struct sluice_flow_value sluice_flow_unpack(uint64_t packed)
 // Keys. IPv4: client address 32 | client port 16 | frontend id 16, unique. IPv6: a keyed 64-bit
 // fingerprint of the same. Never 0, as no frontend has id 0. The client's protocol is the
 // frontend's.
-SLUICE_INLINE uint64_t sluice_flow_key(const struct sluice_flow_table *t,
-                                       struct sluice_target_view client, uint16_t frontend,
-                                       enum sluice_family family)
+SLUICE_INLINE uint64_t sluice_flow_key_of(const struct sluice_hash_key *secret,
+                                          struct sluice_target_view client, uint16_t frontend,
+                                          enum sluice_family family)
 {
 	uint16_t port = (uint16_t)(client.tail >> 32);
 	uint64_t low = (uint64_t)port << 16 | frontend;
@@ -126,9 +128,16 @@ SLUICE_INLINE uint64_t sluice_flow_key(const struct sluice_flow_table *t,
 	if (family == SLUICE_IPV4)
 		return client.tail << 32 | low;
 	memcpy(words, client.address, 16);
-	h = sluice_hash_fold(words[0] ^ t->key.k[0], t->key.k[1]);
-	h = words[1] ^ sluice_hash_fold(h ^ t->key.k[2], low ^ t->key.k[3]);
+	h = sluice_hash_fold(words[0] ^ secret->k[0], secret->k[1]);
+	h = words[1] ^ sluice_hash_fold(h ^ secret->k[2], low ^ secret->k[3]);
 	return h ? h : 1;
+}
+
+SLUICE_INLINE uint64_t sluice_flow_key(const struct sluice_flow_table *t,
+                                       struct sluice_target_view client, uint16_t frontend,
+                                       enum sluice_family family)
+{
+	return sluice_flow_key_of(&t->key, client, frontend, family);
 }
 
 // The key of a client's affinity entry: a flow's, with the frontend where flows have the port. No
@@ -212,16 +221,29 @@ static inline struct sluice_flow_ref sluice_flow_find(const struct sluice_flow_t
 	return ref;
 }
 
-// Whether a packed value's time was up at now (seconds since boot). A value from the near future
-// is another worker's, whose clock is ahead. States that there are not have no time at all.
+// How long ago a packed value was seen, in seconds; a value from the near future is another
+// worker's, whose clock is ahead, and as good as of now.
+static inline uint32_t sluice_flow_age(uint64_t value, uint32_t now)
+{
+	uint32_t age = (now - (uint32_t)value) & SLUICE_FLOW_SEEN_MASK;
+
+	return age > SLUICE_FLOW_SEEN_MASK - SLUICE_FLOW_SKEW ? 0 : age;
+}
+
+// Whether a packed value's time was up at now (seconds since boot). States that there are not have
+// no time at all.
+static inline bool sluice_flow_timed_out(const struct sluice_flow_timeouts *t, uint64_t value,
+                                         uint32_t now)
+{
+	unsigned state = value >> SLUICE_FLOW_STATE_SHIFT & 0xf;
+
+	return sluice_flow_age(value, now) >= __atomic_load_n(&t->seconds[state], __ATOMIC_RELAXED);
+}
+
 static inline bool sluice_flow_expired(const struct sluice_flow_table *t, uint64_t value,
                                        uint32_t now)
 {
-	unsigned state = value >> SLUICE_FLOW_STATE_SHIFT & 0xf;
-	uint32_t age = (now - (uint32_t)value) & SLUICE_FLOW_SEEN_MASK;
-
-	return age >= __atomic_load_n(&t->timeouts.seconds[state], __ATOMIC_RELAXED) &&
-	       age <= SLUICE_FLOW_SEEN_MASK - SLUICE_FLOW_SKEW;
+	return sluice_flow_timed_out(&t->timeouts, value, now);
 }
 
 // Gives a found entry another value; false where someone else changed it first (then leave it).
@@ -266,7 +288,10 @@ int sluice_flow_table_format(void *memory, uint64_t capacity, uint64_t epoch);
 int sluice_flow_table_attach(struct sluice_flow_table *t, void *memory, size_t size,
                              uint64_t epoch);
 
-// Control thread, while workers go on. SLUICE_FLOW_AFFINITY's stays as it is.
+// Control thread, while workers go on. What is longer than SLUICE_FLOW_TIMEOUT_MAX is cut;
+// SLUICE_FLOW_AFFINITY's stays as it is.
+void sluice_flow_timeouts_set(struct sluice_flow_timeouts *t,
+                              const struct sluice_flow_timeouts *timeouts);
 void sluice_flow_table_set_timeouts(struct sluice_flow_table *t,
                                     const struct sluice_flow_timeouts *timeouts);
 

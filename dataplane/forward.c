@@ -10,6 +10,7 @@ static const struct sluice_forward_ops *const modes[SLUICE_FORWARD_COUNT] = {
         [SLUICE_FORWARD_L2DSR] = &sluice_forward_l2dsr,
         [SLUICE_FORWARD_IPIP] = &sluice_forward_ipip,
         [SLUICE_FORWARD_GUE] = &sluice_forward_gue,
+        [SLUICE_FORWARD_FULLNAT] = &sluice_forward_fullnat,
 };
 
 const struct sluice_forward_ops *sluice_forward_mode(uint8_t forwarding)
@@ -39,6 +40,8 @@ void sluice_forward(struct sluice_pipeline *ctx, struct sluice_burst *b)
 		n = run_length(&b->in[i], b->in_count - i);
 		modes[b->in[i]->forwarding]->in(ctx, &b->in[i], n);
 	}
+	if (b->snat_count > 0)
+		sluice_forward_snat(ctx, b);
 	if (b->return_count == 0)
 		return;
 	sluice_route(ctx->snapshot, b, adjacencies);

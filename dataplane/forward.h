@@ -30,9 +30,20 @@ struct sluice_forward_ops {
 const struct sluice_forward_ops *sluice_forward_mode(uint8_t forwarding);
 
 extern const struct sluice_forward_ops sluice_forward_nat;
+extern const struct sluice_forward_ops sluice_forward_fullnat;
 extern const struct sluice_forward_ops sluice_forward_l2dsr;
 extern const struct sluice_forward_ops sluice_forward_ipip;
 extern const struct sluice_forward_ops sluice_forward_gue;
+
+// Who is the client of a packet between an endpoint and a SNAT address? fingerprint: of both
+// (snat_table.h). false: nobody's flow.
+bool sluice_forward_snat_client(const struct sluice_pipeline *ctx, uint64_t fingerprint,
+                                struct sluice_target_view endpoint, enum sluice_family family,
+                                struct sluice_snat_return *out);
+
+// Sends what endpoints sent to SNAT addresses on to the clients. Gives each packet of b->snat a
+// verdict.
+void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst *b);
 
 // Bytes that a mode puts in front of the IP packet; family: the endpoint's.
 static inline uint32_t sluice_forward_overhead(enum sluice_forwarding f, enum sluice_family family)

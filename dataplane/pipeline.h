@@ -5,7 +5,7 @@
 //
 //   parse     headers, every length checked                          parse.h
 //   classify  client to frontend, endpoint to client, or not ours    classify.c
-//   track     the flow table: known flows keep their endpoint        track.c, quic.c
+//   track     the flow table: known flows keep their endpoint        track*.c, quic.c
 //   select    new flows: Maglev row -> endpoint                      track.c, affinity.c
 //   reunite   later fragments go where the first one went            reunite.c, fragments.c
 //   forward   by the service's mode                                  forward.c, rewrite_*.c,
@@ -21,6 +21,7 @@
 
 #include "dataplane/flow_table.h"
 #include "dataplane/packet.h"
+#include "dataplane/snat_table.h"
 #include "sluice/counters.h"
 #include "sluice/snapshot.h"
 
@@ -29,6 +30,8 @@ struct sluice_pipeline {
 	const struct sluice_snapshot *snapshot; // loaded once a round
 	struct sluice_flow_table *flows;
 	struct sluice_flow_table *fragments; // datagrams in pieces: fragments.h
+	struct sluice_snat_table *snat;   // fullnat's flows; NULL where the snapshots have no snat
+	struct sluice_snat_worker worker; // this one, of so many
 	struct sluice_worker_counters *counters;
 	struct sluice_endpoint_counters *endpoint_counters; // by slot
 	uint32_t now;                                       // seconds since boot
@@ -46,10 +49,11 @@ enum {
 struct sluice_burst {
 	struct sluice_packet *packets;
 	unsigned count;
-	unsigned in_count, return_count, icmp_count;
+	unsigned in_count, return_count, snat_count, icmp_count;
 	bool fragments;                              // there are some
 	struct sluice_packet *in[SLUICE_BURST];      // client to frontend
 	struct sluice_packet *returns[SLUICE_BURST]; // endpoint to client
+	struct sluice_packet *snat[SLUICE_BURST];    // endpoint to one of the SNAT addresses
 	struct sluice_packet *icmp[SLUICE_BURST];    // ICMP errors; passed if nothing else is done
 };
 
@@ -77,6 +81,10 @@ bool sluice_track_peek(const struct sluice_pipeline *ctx, struct sluice_packet *
 // b->returns[i].
 void sluice_route(const struct sluice_snapshot *s, const struct sluice_burst *b,
                   const struct sluice_adjacency *adjacencies[SLUICE_BURST]);
+
+// The same for addresses.
+void sluice_route_to(const struct sluice_snapshot *s, const struct sluice_address *to,
+                     unsigned count, const struct sluice_adjacency *adjacencies[SLUICE_BURST]);
 
 // Answers a packet for a service without endpoints, in its own buffer, or drops it.
 void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p);

@@ -26,9 +26,9 @@ struct sluice_change {
 	uint16_t new_address, new_transport;
 };
 
-// A later fragment has nothing to change here.
-SLUICE_INLINE void sluice_change_transport(struct sluice_packet *p, enum sluice_side side,
-                                           const struct sluice_change *c)
+// Makes the transport checksum follow. Sums as in sluice_checksum_update.
+SLUICE_INLINE void sluice_change_checksum(struct sluice_packet *p, uint32_t old_sum,
+                                          uint32_t new_sum)
 {
 	bool udp = p->protocol == IPPROTO_UDP;
 	uint8_t *l4 = sluice_packet_l4(p);
@@ -36,16 +36,25 @@ SLUICE_INLINE void sluice_change_transport(struct sluice_packet *p, enum sluice_
 	                        : offsetof(struct sluice_tcp, checksum));
 	uint16_t checksum;
 
-	if (__builtin_expect(p->fragment == SLUICE_FRAGMENT_LATER, 0))
-		return;
-	memcpy(l4 + (side == SLUICE_SOURCE ? 0 : 2), &c->to->port, 2);
 	memcpy(&checksum, at, 2);
 	if (udp && checksum == 0)
 		return; // the sender computed none (RFC 768)
-	checksum = sluice_checksum_update(checksum, c->old_transport, c->new_transport);
+	checksum = sluice_checksum_update(checksum, old_sum, new_sum);
 	if (udp && checksum == 0)
 		checksum = 0xffff;
 	memcpy(at, &checksum, 2);
+}
+
+// A later fragment has nothing to change here.
+SLUICE_INLINE void sluice_change_transport(struct sluice_packet *p, enum sluice_side side,
+                                           const struct sluice_change *c)
+{
+	uint8_t *l4 = sluice_packet_l4(p);
+
+	if (__builtin_expect(p->fragment == SLUICE_FRAGMENT_LATER, 0))
+		return;
+	memcpy(l4 + (side == SLUICE_SOURCE ? 0 : 2), &c->to->port, 2);
+	sluice_change_checksum(p, c->old_transport, c->new_transport);
 }
 
 SLUICE_INLINE void sluice_change_network(struct sluice_packet *p, enum sluice_side side,

@@ -46,6 +46,8 @@ static inline uint64_t sluice_counter_read(const sluice_counter *c)
 	X(NO_NEIGHBOUR, "no_neighbour",                                                            \
 	  "next hop unresolved, and the kernel did not take the packet")                           \
 	X(TOO_BIG, "too_big", "larger than the MTU of the port out")                               \
+	X(SNAT_EXHAUSTED, "snat_exhausted",                                                        \
+	  "a new flow found no free address and port, or no room")                                 \
 	X(TX_FULL, "tx_full", "the port out took no more packets")                                 \
 	X(NO_BUFFER, "no_buffer", "no packet buffer for an answer")
 
@@ -75,6 +77,9 @@ struct sluice_worker_counters {
 	sluice_counter flow_evictions_established; // stays 0: shown because it must
 	sluice_counter flow_expirations;           // expired entries whose place was taken
 	sluice_counter flow_untracked; // new flows that found no room; the hash alone places them
+	sluice_counter snat_inserts;   // the same for the flows of fullnat services
+	sluice_counter snat_evictions_probation;
+	sluice_counter snat_expirations;
 	sluice_counter drops[SLUICE_DROP_COUNT];
 	alignas(64) struct sluice_port_counters ports[SLUICE_PORTS_MAX];
 };

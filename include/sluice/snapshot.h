@@ -108,8 +108,9 @@ struct sluice_service {
 	uint32_t affinity_timeout;
 };
 
-// Return traffic: what the source (an endpoint's target) may stand for. Several where the
-// endpoint serves several frontends; then the flow table decides.
+// Return traffic: what the source (an endpoint's target) may stand for with nat. Several where the
+// endpoint serves several frontends; then the flow table decides. None where it is fullnat's alone:
+// then only what it sends to a SNAT address is ours.
 struct sluice_return {
 	uint32_t first; // index into return_candidates
 	uint32_t count;
@@ -130,6 +131,20 @@ struct sluice_vlans {
 	uint64_t ids[4096 / 64];
 };
 
+// An address of ours that stands for clients.
+struct sluice_snat_address {
+	alignas(32) struct sluice_target target; // without port and protocol
+	uint16_t sum; // ones' complement sum of the address's 16-bit words, as on the wire
+};
+
+// What fullnat may take.
+struct sluice_snat {
+	uint16_t first_port, last_port; // host byte order
+	uint8_t count_v4, count_v6;
+	uint8_t v4[SLUICE_SNAT_MAX], v6[SLUICE_SNAT_MAX]; // indices of addresses, by family
+	struct sluice_snat_address addresses[SLUICE_SNAT_MAX];
+};
+
 struct sluice_snapshot {
 	uint64_t generation;
 	struct sluice_hash_key row_key;
@@ -141,12 +156,14 @@ struct sluice_snapshot {
 	const struct sluice_target_table *return_table;   // target -> index into returns
 	const struct sluice_target_table *local_table;    // host's own addresses (port, protocol 0)
 	const struct sluice_target_table *server_ids; // QUIC (dataplane/quic.h) -> slot; or NULL
+	const struct sluice_target_table *snat_table;     // SNAT addresses (the same) -> index
 
 	const struct sluice_frontend *frontends;
 	const struct sluice_endpoint *endpoints;
 	const struct sluice_service *services;
 	const struct sluice_return *returns;
 	const struct sluice_return_candidate *return_candidates;
+	const struct sluice_snat *snat; // NULL: there are none, and snat_table is NULL too
 
 	// Where a packet for any address goes: longest prefix -> index into adjacencies.
 	// Index 0 is "no route". Neighbours stand in the tables as host routes.

@@ -18,6 +18,7 @@ enum {
 	SLUICE_SERVICES_MAX = 1 << 16,        // as every service has a frontend
 	SLUICE_ENDPOINTS_MAX = 1 << 20,       // slots: a flow value has 20 bits for them
 	SLUICE_SERVICE_ENDPOINTS_MAX = 65535, // a Maglev row has 16 bits for them
+	SLUICE_SNAT_MAX = 16,                 // addresses that fullnat sends from
 };
 
 enum sluice_family {

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Forwarding mode fullnat. In: the destination becomes the endpoint, as with nat, and the source an
+// address and port of ours. Return: the source becomes the frontend, the destination the client.
+//
+// A return packet is left as it came until it is known that it may go on: who answers it with an
+// error quotes it. So the client is looked up first, then the way to it.
+
+#include "dataplane/egress.h"
+#include "dataplane/forward.h"
+#include "dataplane/rewrite.h"
+#include "dataplane/snat_table.h"
+#include "dataplane/target_table.h"
+
+// What both ends of a packet become. The sums are those of what is there, and of what comes.
+struct ends {
+	const struct sluice_address *source, *destination;
+	uint16_t source_port, destination_port; // network byte order
+	uint32_t old_addresses, new_addresses;  // two sums each
+	uint32_t old_transport, new_transport;
+};
+
+SLUICE_INLINE uint16_t wire_sum(const uint8_t *wire, enum sluice_family family)
+{
+	return sluice_sum_bytes(wire, family == SLUICE_IPV4 ? 4 : 16);
+}
+
+SLUICE_INLINE void write_ends(struct sluice_packet *p, const struct ends *e,
+                              enum sluice_family family)
+{
+	unsigned size = family == SLUICE_IPV4 ? 4 : 16, skip = 16 - size;
+	uint8_t *addresses = (uint8_t *)sluice_packet_l3(p) + (family == SLUICE_IPV4 ? 12 : 8);
+	uint16_t ports[2] = {e->source_port, e->destination_port};
+
+	memcpy(addresses, e->source->bytes + skip, size);
+	memcpy(addresses + size, e->destination->bytes + skip, size);
+	if (family == SLUICE_IPV4) {
+		struct sluice_ipv4 *ip = sluice_packet_l3(p);
+
+		ip->checksum = sluice_checksum_update(ip->checksum,
+		                                      e->old_addresses + (uint32_t)SLUICE_HOP_SUM,
+		                                      e->new_addresses);
+	}
+	sluice_packet_hop(p, family);
+	memcpy(sluice_packet_l4(p), ports, sizeof(ports));
+	sluice_change_checksum(p, e->old_transport, e->new_transport);
+}
+
+// ---- in
+
+SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                              enum sluice_family family)
+{
+	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	const struct sluice_snat_address *from =
+	        &ctx->snapshot->snat->addresses[sluice_snat_address_of(p->key)];
+	uint16_t port = sluice_snat_port_of(p->key);
+	uint16_t client = wire_sum(sluice_packet_wire(p, SLUICE_SOURCE, family), family);
+	struct ends ends = {
+	        .source = &from->target.address,
+	        .destination = &e->target.address,
+	        .source_port = port,
+	        .destination_port = e->target.port,
+	        .old_addresses = (uint32_t)client + f->address_sum,
+	        .new_addresses = (uint32_t)from->sum + e->address_sum,
+	        .old_transport =
+	                (uint32_t)sluice_sum_add(client, sluice_packet_port(p, SLUICE_SOURCE)) +
+	                f->transport_sum,
+	        .new_transport = (uint32_t)sluice_sum_add(from->sum, port) + e->transport_sum,
+	};
+
+	sluice_forward_count_in(ctx, p);
+	if (!sluice_packet_may_leave(p, &e->adjacency, family))
+		return;
+	write_ends(p, &ends, family);
+	sluice_egress(p, &e->adjacency);
+}
+
+static void fullnat_in(struct sluice_pipeline *ctx, struct sluice_packet *const *packets,
+                       unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct sluice_packet *p = packets[i];
+
+		if (p->verdict != SLUICE_VERDICT_NONE)
+			continue;
+		if (p->family == SLUICE_IPV4)
+			rewrite_in(ctx, p, SLUICE_IPV4);
+		else
+			rewrite_in(ctx, p, SLUICE_IPV6);
+	}
+}
+
+// ---- return
+
+// What is known of a return packet that goes on: the packet's frontend and slot, and these.
+struct known {
+	struct sluice_packet *packets[SLUICE_BURST];
+	struct sluice_address clients[SLUICE_BURST];
+	uint16_t ports[SLUICE_BURST]; // network byte order
+	unsigned count;
+};
+
+bool sluice_forward_snat_client(const struct sluice_pipeline *ctx, uint64_t fingerprint,
+                                struct sluice_target_view endpoint, enum sluice_family family,
+                                struct sluice_snat_return *out)
+{
+	const struct sluice_snapshot *s = ctx->snapshot;
+	const struct sluice_endpoint *e;
+
+	if (!sluice_snat_return_find(ctx->snat, fingerprint, out) ||
+	    out->slot >= s->endpoint_count || out->frontend >= s->frontend_count)
+		return false;
+	// It still means what it says: the slot is the sender's, and of the frontend's service.
+	e = &s->endpoints[out->slot];
+	return e->generation != 0 && s->frontends[out->frontend].service == e->service &&
+	       sluice_target_view(&e->target).tail == endpoint.tail &&
+	       (family == SLUICE_IPV4 || memcmp(&e->target.address, endpoint.address, 12) == 0);
+}
+
+// Sockets of the host have ports of the range too where it is not reserved for us.
+static void give_up(const struct sluice_snapshot *s, struct sluice_packet *p)
+{
+	bool v4 = p->family == SLUICE_IPV4;
+	struct sluice_target_view t =
+	        v4 ? sluice_packet_address(p, SLUICE_DESTINATION, SLUICE_IPV4)
+	           : sluice_packet_address(p, SLUICE_DESTINATION, SLUICE_IPV6);
+	uint32_t local = v4 ? sluice_target_table_get(s->local_table, t, SLUICE_IPV4)
+	                    : sluice_target_table_get(s->local_table, t, SLUICE_IPV6);
+
+	if (local != SLUICE_TARGET_NONE)
+		p->verdict = SLUICE_VERDICT_PASS;
+	else
+		sluice_packet_drop(p, SLUICE_DROP_NO_RETURN_FLOW);
+}
+
+SLUICE_INLINE bool find_client(const struct sluice_pipeline *ctx, const struct sluice_packet *p,
+                               struct sluice_snat_return *r, enum sluice_family family)
+{
+	return sluice_forward_snat_client(
+	        ctx, p->key, sluice_packet_target(p, SLUICE_SOURCE, family), family, r);
+}
+
+static void find_clients(struct sluice_pipeline *ctx, const struct sluice_burst *b,
+                         struct known *known)
+{
+	for (unsigned i = 0; i < b->snat_count; i++) {
+		struct sluice_packet *p = b->snat[i];
+		struct sluice_snat_return r;
+
+		if (!(p->family == SLUICE_IPV4 ? find_client(ctx, p, &r, SLUICE_IPV4)
+		                               : find_client(ctx, p, &r, SLUICE_IPV6))) {
+			give_up(ctx->snapshot, p);
+			continue;
+		}
+		p->frontend = r.frontend;
+		p->slot = r.slot;
+		known->packets[known->count] = p;
+		known->clients[known->count] = r.client;
+		known->ports[known->count++] = r.port;
+	}
+}
+
+SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                                  const struct sluice_address *client, uint16_t port,
+                                  const struct sluice_adjacency *a, enum sluice_family family)
+{
+	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	unsigned skip = family == SLUICE_IPV4 ? 12 : 0;
+	uint16_t from = wire_sum(sluice_packet_wire(p, SLUICE_DESTINATION, family), family);
+	uint16_t to = wire_sum(client->bytes + skip, family);
+	struct ends ends = {
+	        .source = &f->target.address,
+	        .destination = client,
+	        .source_port = f->target.port,
+	        .destination_port = port,
+	        .old_addresses = (uint32_t)e->address_sum + from,
+	        .new_addresses = (uint32_t)f->address_sum + to,
+	        .old_transport = (uint32_t)e->transport_sum +
+	                         sluice_sum_add(from, sluice_packet_port(p, SLUICE_DESTINATION)),
+	        .new_transport = (uint32_t)f->transport_sum + sluice_sum_add(to, port),
+	};
+
+	sluice_forward_count_out(ctx, p);
+	if (!sluice_packet_may_leave(p, a, family))
+		return;
+	write_ends(p, &ends, family);
+	sluice_egress(p, a);
+}
+
+void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst *b)
+{
+	const struct sluice_adjacency *adjacencies[SLUICE_BURST];
+	struct known known;
+
+	known.count = 0;
+	find_clients(ctx, b, &known);
+	sluice_route_to(ctx->snapshot, known.clients, known.count, adjacencies);
+	for (unsigned i = 0; i < known.count; i++) {
+		struct sluice_packet *p = known.packets[i];
+
+		if (p->family == SLUICE_IPV4)
+			rewrite_return(ctx, p, &known.clients[i], known.ports[i], adjacencies[i],
+			               SLUICE_IPV4);
+		else
+			rewrite_return(ctx, p, &known.clients[i], known.ports[i], adjacencies[i],
+			               SLUICE_IPV6);
+	}
+}
+
+// No way out by candidates: all that endpoints send to us has a list of its own.
+const struct sluice_forward_ops sluice_forward_fullnat = {.in = fullnat_in};
