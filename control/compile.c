@@ -14,6 +14,7 @@
 #include "dataplane/hash.h"
 #include "dataplane/port.h"
 #include "dataplane/quic.h"
+#include "dataplane/snat_table.h"
 #include "dataplane/target_table.h"
 
 // One frontend of one service, while compiling.
@@ -422,6 +423,12 @@ static size_t returning_endpoints(const struct compiler *c, const struct placed_
 	return sluice_forwarding_is_direct(s->spec.forwarding) ? 0 : s->endpoint_count;
 }
 
+// Fullnat's endpoints answer to our addresses: they explain nothing, but they have to be known.
+static bool is_candidate(const struct compiler *c, const struct placed_frontend *f)
+{
+	return c->in->model->services[f->service]->spec.forwarding != SLUICE_FORWARD_FULLNAT;
+}
+
 // Each endpoint of each service under each of the service's frontends, sorted by endpoint.
 static struct candidate *list_candidates(const struct compiler *c, size_t *count)
 {
@@ -442,7 +449,8 @@ static struct candidate *list_candidates(const struct compiler *c, size_t *count
 		for (size_t k = 0; k < returning_endpoints(c, f); k++)
 			list[n++] = (struct candidate){
 			        .endpoint = c->endpoints[s->endpoints[k].slot].target,
-			        .is = {.slot = s->endpoints[k].slot, .frontend = f->id},
+			        .is = {.slot = s->endpoints[k].slot,
+			               .frontend = is_candidate(c, f) ? f->id : 0},
 			};
 	}
 	qsort(list, n, sizeof(*list), compare_candidates);
@@ -475,7 +483,7 @@ static int compile_return_addresses(struct compiler *c, struct sluice_target_tab
 static int compile_returns(struct compiler *c)
 {
 	struct sluice_snapshot *s = &c->out->snapshot;
-	size_t count, groups = 0;
+	size_t count, groups = 0, explained = 0;
 	struct candidate *list = list_candidates(c, &count);
 	struct sluice_return_candidate *candidates;
 	struct sluice_target_table *table;
@@ -493,14 +501,16 @@ static int compile_returns(struct compiler *c)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < count; i++) {
-		candidates[i] = list[i].is;
 		if (i == 0 || memcmp(&list[i].endpoint, &list[i - 1].endpoint,
 		                     sizeof(list[i].endpoint)) != 0) {
 			targets[groups] = list[i].endpoint;
-			returns[groups].first = (uint32_t)i;
+			returns[groups].first = (uint32_t)explained;
 			sluice_target_table_set(table, &list[i].endpoint, (uint32_t)groups);
 			groups++;
 		}
+		if (list[i].is.frontend == 0)
+			continue;
+		candidates[explained++] = list[i].is;
 		returns[groups - 1].count++;
 	}
 	free(list);
@@ -548,10 +558,54 @@ static int compare_addresses(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct sluice_address));
 }
 
+// The addresses that fullnat sends from. Those that are not the host's own are announced with the
+// virtual ones, so that the kernel answers ARP for them.
+static int compile_snat(struct compiler *c)
+{
+	const struct sluice_snat_pool *pool = c->in->snat;
+	struct sluice_snat *snat = pool ? block(c, 1, sizeof(*snat)) : NULL;
+	struct sluice_target_table *table = pool ? sluice_target_table_new(pool->count) : NULL;
+
+	if (!pool)
+		return 0;
+	if (!snat || !table || own(c, table) != 0)
+		return -ENOMEM;
+	snat->first_port = pool->first_port;
+	snat->last_port = pool->last_port;
+	for (unsigned i = 0; i < pool->count; i++) {
+		struct sluice_snat_address *a = &snat->addresses[i];
+
+		a->target = target_of(&pool->addresses[i], 0, 0);
+		a->sum = address_sum(&pool->addresses[i]);
+		if (a->target.family == SLUICE_IPV4)
+			snat->v4[snat->count_v4++] = (uint8_t)i;
+		else
+			snat->v6[snat->count_v6++] = (uint8_t)i;
+		sluice_target_table_set(table, &a->target, i);
+	}
+	c->out->snapshot.snat = snat;
+	c->out->snapshot.snat_table = table;
+	c->out->steer.snat_addresses = pool->addresses;
+	c->out->steer.snat_address_count = pool->count;
+	c->out->steer.snat_first_port = pool->first_port;
+	c->out->steer.snat_last_port = pool->last_port;
+	return 0;
+}
+
+static bool is_own(const struct compiler *c, const struct sluice_address *a)
+{
+	for (size_t i = 0; i < c->address_count; i++)
+		if (sluice_address_equal(&c->addresses[i], a))
+			return true;
+	return false;
+}
+
 static int compile_sets(struct compiler *c)
 {
+	const struct sluice_snat_pool *pool = c->in->snat;
+	size_t snat_count = pool ? pool->count : 0;
 	struct sluice_target *targets = block(c, c->frontend_count, sizeof(*targets));
-	struct sluice_address *vips = block(c, c->frontend_count, sizeof(*vips));
+	struct sluice_address *vips = block(c, c->frontend_count + snat_count, sizeof(*vips));
 	struct sluice_address *locals = block(c, c->address_count, sizeof(*locals));
 	struct sluice_target_table *table = sluice_target_table_new(c->address_count + 1);
 	struct sluice_steer_sets *sets = &c->out->steer;
@@ -568,6 +622,9 @@ static int compile_sets(struct compiler *c)
 		if (!f->node_port)
 			vips[sets->virtual_address_count++] = f->target.address;
 	}
+	for (size_t i = 0; i < snat_count; i++)
+		if (!is_own(c, &pool->addresses[i]))
+			vips[sets->virtual_address_count++] = pool->addresses[i];
 	qsort(targets, sets->virtual_target_count, sizeof(*targets), compare_targets);
 	qsort(vips, sets->virtual_address_count, sizeof(*vips), compare_addresses);
 	for (size_t i = 0; i < c->address_count; i++) {
@@ -601,6 +658,8 @@ static int compile_all(struct compiler *c)
 		error = compile_returns(c);
 	if (!error)
 		error = compile_vlans(c);
+	if (!error)
+		error = compile_snat(c);
 	if (!error)
 		error = compile_sets(c);
 	return error;

@@ -20,8 +20,9 @@ struct sluice_compile_input {
 	const struct sluice_kernel *kernel;
 	const struct sluice_port *ports;
 	unsigned port_count;
-	struct sluice_fib *fib;         // gets a reference more
-	struct sluice_hash_key row_key; // of the cluster seed
+	struct sluice_fib *fib;              // gets a reference more
+	struct sluice_hash_key row_key;      // of the cluster seed
+	const struct sluice_snat_pool *snat; // NULL: none
 };
 
 // A snapshot and all that belongs to it.

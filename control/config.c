@@ -215,6 +215,57 @@ static const struct sluice_field flows_fields[] = {
 };
 static const struct sluice_field_table flows_table = SLUICE_FIELD_TABLE(flows_fields);
 
+static int read_snat_addresses(const struct sluice_node *node, const struct sluice_field *field,
+                               void *out, struct sluice_error *err)
+{
+	struct sluice_snat_pool *pool = &((struct sluice_config *)out)->snat;
+	int rc = sluice_node_expect(node, JSON_ARRAY, err);
+	size_t count = json_array_size(node->value);
+	char text[SLUICE_ADDRESS_TEXT];
+
+	if (rc == 0 && (count == 0 || count > SLUICE_SNAT_MAX))
+		return sluice_node_error(node, err, BAD, "%zu addresses: there must be 1-%d", count,
+		                         SLUICE_SNAT_MAX);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct sluice_node item = sluice_node_item(node, i);
+		struct sluice_address *a = &pool->addresses[pool->count];
+
+		rc = sluice_read_address(&item, field, a, err);
+		for (size_t k = 0; rc == 0 && k < pool->count; k++)
+			if (sluice_address_equal(&pool->addresses[k], a))
+				rc = sluice_node_error(&item, err, BAD, "%s is in the list already",
+				                       sluice_address_format(a, text));
+		pool->count++;
+	}
+	return rc;
+}
+
+static int read_snat_ports(const struct sluice_node *node, const struct sluice_field *field,
+                           void *out, struct sluice_error *err)
+{
+	struct sluice_snat_pool *pool = &((struct sluice_config *)out)->snat;
+	const char *text = json_string_value(node->value);
+	unsigned first = 0, last = 0;
+	char shown[SHOWN], rest;
+
+	(void)field;
+	if (text == NULL || sscanf(text, "%5u-%5u%c", &first, &last, &rest) != 2 || first < 1024 ||
+	    last > 65535 || last < first + 255)
+		return sluice_node_error(node, err, BAD,
+		                         "%s is not a range of 256 or more ports within 1024-65535 "
+		                         "(as 1024-32767)",
+		                         sluice_node_show(node, shown, sizeof(shown)));
+	pool->first_port = (uint16_t)first;
+	pool->last_port = (uint16_t)last;
+	return 0;
+}
+
+static const struct sluice_field snat_fields[] = {
+        {.key = "addresses", .read = read_snat_addresses, .required = true},
+        {.key = "ports", .read = read_snat_ports},
+};
+static const struct sluice_field_table snat_table = SLUICE_FIELD_TABLE(snat_fields);
+
 static const struct sluice_field cluster_fields[] = {
         FIELD(cluster.seed, .key = "seed", .read = sluice_read_string, .max = 256),
 };
@@ -306,6 +357,7 @@ static const struct sluice_field config_fields[] = {
         {.key = "workers", .read = sluice_read_object, .extra = &workers_table},
         {.key = "memory", .read = sluice_read_object, .extra = &memory_table},
         {.key = "flows", .read = sluice_read_object, .extra = &flows_table},
+        {.key = "snat", .read = sluice_read_object, .extra = &snat_table},
         {.key = "cluster", .read = sluice_read_object, .extra = &cluster_table},
         FIELD(announce, .key = "announce", .read = read_announce),
         {.key = "control", .read = sluice_read_object, .extra = &control_table},
@@ -323,6 +375,7 @@ static int config_defaults(struct sluice_config *config)
 	                               .tcp_syn = 60,
 	                               .tcp_fin = 30,
 	                               .udp = 180}},
+	        .snat = {.first_port = 1024, .last_port = 32767},
 	        .announce = strdup(SLUICE_ANNOUNCE_INTERFACE),
 	        .control = {.socket = strdup(SLUICE_SOCKET_PATH), .mode = 0660},
 	        .metrics = {.text = strdup(SLUICE_METRICS_LISTEN)},

@@ -13,6 +13,7 @@
 #include "control/error.h"
 #include "dataplane/eal.h"
 #include "dataplane/port.h"
+#include "dataplane/snat_table.h"
 #include "sluice/types.h"
 
 #define SLUICE_CONFIG_PATH        "/etc/sluice/sluice.yaml"
@@ -55,6 +56,7 @@ struct sluice_config {
 		uint32_t capacity; // entries
 		struct sluice_config_timeouts timeouts;
 	} flows;
+	struct sluice_snat_pool snat; // count 0: none
 	struct {
 		char *seed; // NULL: made and kept in the state
 	} cluster;

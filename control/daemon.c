@@ -37,6 +37,7 @@
 #include "control/metrics_server.h"
 #include "control/model.h"
 #include "control/slow_path.h"
+#include "control/snat.h"
 #include "control/state.h"
 #include "control/stats.h"
 #include "control/steer.h"
@@ -71,8 +72,8 @@ struct sluice_daemon {
 	bool eal_started;
 	unsigned port_count; // opened
 	struct sluice_port ports[SLUICE_PORTS_MAX];
-	struct sluice_flow_file flow_file;
-	bool flows_open;
+	struct sluice_flow_file flow_file, snat_file;
+	bool flows_open, snat_open;
 	struct sluice_dataplane *dataplane;
 
 	struct sluice_stats_source source;
@@ -158,6 +159,7 @@ static void fill_source(struct sluice_daemon *d)
 		};
 	s->drained = sluice_dataplane_drained(d->dataplane);
 	s->flows = &d->flow_file.table;
+	s->snat = d->snat_open ? &d->snat_file.snat : NULL;
 	s->cycles_per_second = rte_get_tsc_hz();
 	s->port_link = port_link;
 	s->obstacle = obstacle;
@@ -249,6 +251,7 @@ static int reload(struct sluice_daemon *d, struct sluice_error *e)
 	if (changed < 0)
 		return changed;
 	sluice_flow_table_set_timeouts(&d->flow_file.table, &t);
+	sluice_flow_timeouts_set(&d->snat_file.snat.timeouts, &t);
 	error = sluice_update_now(d->updater);
 	if (error)
 		return sluice_error_set(e, 503, "not_applied", NULL, "services not in use yet: %s",
@@ -332,6 +335,8 @@ static int start_state(struct sluice_daemon *d)
 		error = sluice_model_init(&d->model, &hooks);
 	if (error)
 		return error;
+	if (d->config.snat.count > 0)
+		d->model.snat = &d->config.snat;
 	sluice_stats_init(&d->stats, &d->source, &d->model);
 	error = sluice_state_open(&d->state, d->config.state.directory, &d->model, &e);
 	if (!error) {
@@ -356,7 +361,7 @@ static int start_kernel(struct sluice_daemon *d)
 		          strerror(errno));
 		return errno ? -errno : -ENOMEM;
 	}
-	return 0;
+	return d->config.snat.count > 0 ? sluice_snat_check_host(&d->config.snat, d->kernel) : 0;
 }
 
 static struct sluice_port_config port_config(const struct sluice_config *c, size_t i)
@@ -450,12 +455,18 @@ static int start_ports(struct sluice_daemon *d, const struct sluice_eal_memory *
 	return error;
 }
 
+static const struct sluice_snat_pool *snat_pool(const struct sluice_daemon *d)
+{
+	return d->config.snat.count > 0 ? &d->config.snat : NULL;
+}
+
 // Beside the socket: the runtime directory is a tmpfs where the system has one.
-static int start_flows(struct sluice_daemon *d)
+static int open_flows(struct sluice_daemon *d, struct sluice_flow_file *f,
+                      const struct sluice_snat_pool *snat)
 {
 	char *path = strdup(d->config.control.socket);
-	struct sluice_flow_file *f = &d->flow_file;
 	struct sluice_flow_file_options options = {
+	        .snat = snat,
 	        .hugepages = d->config.memory.hugepages != SLUICE_HUGEPAGES_OFF,
 	        .capacity = d->config.flows.capacity,
 	        .epoch = d->state.epoch,
@@ -475,7 +486,6 @@ static int start_flows(struct sluice_daemon *d)
 	free(path);
 	if (error)
 		return error;
-	d->flows_open = true;
 	log_info("flow table %s: %s", f->path, sluice_flow_origin_text(f->origin));
 	if (f->lost > 0)
 		log_warning("%lu flows found no room in the flow table", f->lost);
@@ -484,6 +494,19 @@ static int start_flows(struct sluice_daemon *d)
 		            "control.socket into a directory on a tmpfs",
 		            f->path);
 	return 0;
+}
+
+static int start_flows(struct sluice_daemon *d)
+{
+	const struct sluice_snat_pool *snat = snat_pool(d);
+	int error = open_flows(d, &d->flow_file, NULL);
+
+	d->flows_open = error == 0;
+	if (!error && snat) {
+		error = open_flows(d, &d->snat_file, snat);
+		d->snat_open = error == 0;
+	}
+	return error;
 }
 
 static int start_dataplane(struct sluice_daemon *d)
@@ -495,6 +518,7 @@ static int start_dataplane(struct sluice_daemon *d)
 	        .worker_count = d->eal.worker_count,
 	        .idle_poll = d->config.workers.idle == SLUICE_IDLE_POLL,
 	        .flows = &d->flow_file.table,
+	        .snat = d->snat_open ? &d->snat_file.snat : NULL,
 	};
 	struct sluice_update_context update = {
 	        .base = d->base,
@@ -505,6 +529,8 @@ static int start_dataplane(struct sluice_daemon *d)
 	        .steer = d->steer,
 	        .announce = d->announce,
 	        .flows = &d->flow_file,
+	        .snat = snat_pool(d),
+	        .snat_flows = d->snat_open ? &d->snat_file : NULL,
 	        .ports = d->ports,
 	        .port_count = d->port_count,
 	        .seed = d->config.cluster.seed ? d->config.cluster.seed : d->state.seed,
@@ -631,6 +657,8 @@ void sluice_daemon_stop(struct sluice_daemon *d)
 	sluice_updater_free(d->updater);
 	if (d->flows_open)
 		sluice_flow_file_close(&d->flow_file);
+	if (d->snat_open)
+		sluice_flow_file_close(&d->snat_file);
 	if (d->state_open)
 		sluice_state_close(&d->state);
 	sluice_announce_free(d->announce);

@@ -331,6 +331,23 @@ static uint64_t sum_workers(const struct sluice_stats *s, size_t offset)
 
 #define SUM(s, member) sum_workers(s, offsetof(struct sluice_worker_counters, member))
 
+// Fullnat's flows; those that found no port or no room are drops of reason snat_exhausted.
+static void write_snat(struct sluice_exposition *x, const struct sluice_stats *s)
+{
+	struct sluice_label probation = {"class", "probation"};
+
+	gauge(x, "sluice_snat_table_entries", "Live flows of fullnat services.", s->snat_entries);
+	gauge(x, "sluice_snat_table_capacity", "Flows of fullnat services that there is room for.",
+	      sluice_snat_table_capacity(s->source->snat));
+	counter(x, "sluice_snat_inserts", "New flows that got an address and port of ours.");
+	sluice_exposition_u64(x, NULL, 0, SUM(s, snat_inserts));
+	counter(x, "sluice_snat_evictions", "Live flows that new ones pushed out, by class.");
+	sluice_exposition_u64(x, &probation, 1, SUM(s, snat_evictions_probation));
+	counter(x, "sluice_snat_expirations",
+	        "Flows whose time was up when their place was taken.");
+	sluice_exposition_u64(x, NULL, 0, SUM(s, snat_expirations));
+}
+
 static void write_flows(struct sluice_exposition *x, const struct sluice_stats *s)
 {
 	struct sluice_label probation = {"class", "probation"};
@@ -351,6 +368,8 @@ static void write_flows(struct sluice_exposition *x, const struct sluice_stats *
 	counter(x, "sluice_flow_untracked",
 	        "New flows that found no room; the hash alone places them.");
 	sluice_exposition_u64(x, NULL, 0, SUM(s, flow_untracked));
+	if (s->source->snat)
+		write_snat(x, s);
 }
 
 // --- changes

@@ -48,6 +48,29 @@ int sluice_model_endpoints_suit(const struct sluice_model_service *s,
 	return 0;
 }
 
+struct sluice_model_service *sluice_model_service_from(const struct sluice_change *c)
+{
+	struct sluice_model_service *s = sluice_model_service_new();
+
+	if (!s)
+		return NULL;
+	if (sluice_service_spec_copy(&s->spec, &c->service) < 0)
+		goto fail;
+	free(s->spec.endpoints);
+	s->spec.endpoints = NULL;
+	s->spec.endpoint_count = 0;
+	s->spec.has_endpoints = false;
+	if (!c->origin)
+		return s;
+	s->kubernetes_name = strdup(c->origin);
+	s->port_name = strdup(c->port_name ? c->port_name : "");
+	if (s->kubernetes_name && s->port_name)
+		return s;
+fail:
+	sluice_model_service_free(s);
+	return NULL;
+}
+
 struct sluice_model_service *sluice_model_service_draft(const struct sluice_model_service *live)
 {
 	struct sluice_model_service *s = sluice_model_service_new();

@@ -18,8 +18,9 @@
 #include "control/service_spec.h"
 #include "control/slots.h"
 
-struct sluice_changes; // control/change.h: what documents ask for
-struct sluice_slice;   // control/kubernetes.h
+struct sluice_snat_pool; // dataplane/snat_table.h
+struct sluice_changes;   // control/change.h: what documents ask for
+struct sluice_slice;     // control/kubernetes.h
 
 // Packets, bytes and flows placed, as counted by the workers.
 struct sluice_traffic {
@@ -113,6 +114,7 @@ struct sluice_model {
 	size_t gone_count, gone_capacity;
 	struct sluice_model_service **gone; // removed, not yet reclaimed; changed says when
 	struct sluice_model_hooks hooks;
+	const struct sluice_snat_pool *snat; // of the configuration; NULL: none
 };
 
 int sluice_model_init(struct sluice_model *m, const struct sluice_model_hooks *hooks);

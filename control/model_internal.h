@@ -9,6 +9,9 @@
 // An empty one with copies of the names, or NULL.
 struct sluice_model_service *sluice_model_service_new(void);
 
+// A service's draft from a document, with no endpoints yet. NULL: out of memory.
+struct sluice_model_service *sluice_model_service_from(const struct sluice_change *c);
+
 // A copy with the same slots, but without events, counters and compiled; or NULL.
 struct sluice_model_service *sluice_model_service_draft(const struct sluice_model_service *live);
 

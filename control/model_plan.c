@@ -9,6 +9,7 @@
 
 #include "control/address.h"
 #include "control/model_internal.h"
+#include "control/snat.h"
 
 int sluice_planner_no_memory(struct sluice_error *e)
 {
@@ -199,36 +200,12 @@ static bool same_shape(const struct sluice_model_service *a, const struct sluice
 	       sluice_address_family(&a->spec.address) == sluice_address_family(&b->spec.address);
 }
 
-// A service's draft from a document, with no endpoints yet.
-static struct sluice_model_service *draft_from(const struct sluice_change *c)
-{
-	struct sluice_model_service *s = sluice_model_service_new();
-
-	if (!s)
-		return NULL;
-	if (sluice_service_spec_copy(&s->spec, &c->service) < 0)
-		goto fail;
-	free(s->spec.endpoints);
-	s->spec.endpoints = NULL;
-	s->spec.endpoint_count = 0;
-	s->spec.has_endpoints = false;
-	if (!c->origin)
-		return s;
-	s->kubernetes_name = strdup(c->origin);
-	s->port_name = strdup(c->port_name ? c->port_name : "");
-	if (s->kubernetes_name && s->port_name)
-		return s;
-fail:
-	sluice_model_service_free(s);
-	return NULL;
-}
-
 // The entry of a document's service, its draft replaced by what the document says.
 static struct sluice_planned *plan_document(struct sluice_planner *w, const struct sluice_change *c)
 {
 	struct sluice_model_service *live =
 	        sluice_model_find(w->m, c->service.namespace_, c->service.name);
-	struct sluice_model_service *draft = draft_from(c);
+	struct sluice_model_service *draft = sluice_model_service_from(c);
 	struct sluice_planned *p = sluice_plan_find(w->plan, &c->service);
 
 	if (!draft)
@@ -289,6 +266,7 @@ static int plan_service(struct sluice_planner *w, const struct sluice_change *c)
 	uint64_t digest = file ? sluice_model_change_digest(c) : 0;
 	struct sluice_model_service *live =
 	        sluice_model_find(w->m, c->service.namespace_, c->service.name);
+	struct sluice_error unfit = {0};
 
 	if (file && live && live->origin == SLUICE_ORIGIN_FILE && live->digest == digest)
 		return plan_touch(w, live) ? 0 : sluice_planner_no_memory(w->e);
@@ -296,6 +274,8 @@ static int plan_service(struct sluice_planner *w, const struct sluice_change *c)
 
 	if (!p)
 		return sluice_planner_no_memory(w->e);
+	if (sluice_snat_settle(w->m->snat, &p->draft->spec, &unfit) < 0)
+		return sluice_planner_refuse(w, p, unfit.path, 422, "snat", "%s", unfit.message);
 	if (file) {
 		p->draft->origin = SLUICE_ORIGIN_FILE;
 		p->draft->digest = digest;

@@ -14,7 +14,7 @@ const struct sluice_name sluice_protocol_names[] = {
 };
 
 const struct sluice_name sluice_forwarding_names[] = {
-        {"nat", SLUICE_FORWARD_NAT},     {"fullnat", SLUICE_FORWARD_FULLNAT, true},
+        {"nat", SLUICE_FORWARD_NAT},     {"fullnat", SLUICE_FORWARD_FULLNAT},
         {"l2dsr", SLUICE_FORWARD_L2DSR}, {"ipip", SLUICE_FORWARD_IPIP},
         {"gue", SLUICE_FORWARD_GUE},     {0},
 };

@@ -40,6 +40,7 @@ struct sluice_service_spec {
 	uint16_t target_port; // default for endpoints without a port; = port where absent
 	uint16_t node_port;   // 0: none
 	enum sluice_forwarding forwarding;
+	bool forwarding_given; // else it is the model's to choose (sluice_snat_settle)
 	enum sluice_traffic_policy external_policy;
 	enum sluice_on_empty on_empty;
 	uint32_t table_size;

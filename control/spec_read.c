@@ -508,7 +508,9 @@ static int raw_service_finish(const struct sluice_node *node,
 		return rc;
 	if (spec->target_port == 0)
 		spec->target_port = spec->port;
-	spec->forwarding = (enum sluice_forwarding)raw->forwarding;
+	spec->forwarding =
+	        raw->forwarding < 0 ? SLUICE_FORWARD_NAT : (enum sluice_forwarding)raw->forwarding;
+	spec->forwarding_given = raw->forwarding >= 0;
 	spec->external_policy = (enum sluice_traffic_policy)raw->policy;
 	spec->on_empty = (enum sluice_on_empty)raw->on_empty;
 	spec->affinity_timeout = raw->affinity ? raw->affinity_timeout : 0;
@@ -532,7 +534,7 @@ int sluice_service_spec_read(const struct sluice_node *node, const struct sluice
 {
 	struct raw_service raw = {
 	        .spec = {.protocol = IPPROTO_TCP, .table_size = SLUICE_TABLE_SIZE_DEFAULT},
-	        .forwarding = SLUICE_FORWARD_NAT,
+	        .forwarding = -1,
 	        .policy = SLUICE_POLICY_CLUSTER,
 	        .on_empty = SLUICE_ON_EMPTY_REFUSE,
 	        .affinity_timeout = SLUICE_AFFINITY_TIMEOUT_DEFAULT,

@@ -212,6 +212,15 @@ void sluice_stats_walk_flows(struct sluice_stats *s)
 		s->flow_counts[i] = (struct sluice_flow_count){.generation = slots->generations[i]};
 	s->flow_entries = 0;
 	sluice_flow_table_walk(source->flows, source->flow_now(source->context), count_flow, s);
+	s->snat_entries = 0;
+	if (source->snat) {
+		uint64_t before = s->flow_entries;
+
+		sluice_snat_table_walk(source->snat, source->flow_now(source->context), count_flow,
+		                       s);
+		s->snat_entries = s->flow_entries - before;
+		s->flow_entries = before;
+	}
 	s->flows_walked_ms = now_ms;
 }
 

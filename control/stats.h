@@ -12,6 +12,7 @@
 
 #include "control/model.h"
 #include "dataplane/flow_table.h"
+#include "dataplane/snat_table.h"
 #include "sluice/counters.h"
 
 struct sluice_update_result;
@@ -54,6 +55,7 @@ struct sluice_stats_source {
 	// Packets that the control thread handed to the kernel: passed, and drops. NULL: none.
 	const struct sluice_worker_counters *drained;
 	const struct sluice_flow_table *flows; // NULL: none
+	const struct sluice_snat_table *snat;  // fullnat's flows; NULL: none
 	uint64_t cycles_per_second;
 
 	// false: nothing known about the port (it is down). NULL: up, nothing counted.
@@ -86,7 +88,7 @@ struct sluice_stats {
 	// Flow entries by slot, from the last walk, at most one a second.
 	struct sluice_flow_count *flow_counts;
 	uint32_t flow_counts_size;
-	uint64_t flow_entries;
+	uint64_t flow_entries, snat_entries;
 	uint64_t flows_walked_ms;
 	// For the busy ratio: what was read at the last sample and the one before.
 	uint64_t sampled_cycles;

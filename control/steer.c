@@ -297,6 +297,7 @@ static int wanted_build(struct sluice_key_set *want, const struct sluice_steer_s
 		size_t count;
 	} of[STEER_SETS] = {
 	        [STEER_SET_LOCAL_ADDRESSES] = {sets->local_addresses, sets->local_address_count},
+	        [STEER_SET_SNAT_ADDRESSES] = {sets->snat_addresses, sets->snat_address_count},
 	        [STEER_SET_VIRTUAL_ADDRESSES] = {sets->virtual_addresses,
 	                                         sets->virtual_address_count},
 	        [STEER_SET_RETURN_ADDRESSES] = {sets->return_addresses, sets->return_address_count},
@@ -344,7 +345,11 @@ int sluice_steer_sync(struct sluice_steer *s, const struct sluice_steer_sets *se
 		if (r < 0 && r != -ENXIO && r != -ENODEV) // gone: its port is down
 			log_warning("%s: its address is not known to the steering program: %s",
 			            n->name, strerror(-r));
-		r = interface_sync(n, want);
+		if (sets->snat_address_count > 0)
+			r = sluice_steer_program_snat(n->program, sets->snat_first_port,
+			                              sets->snat_last_port);
+		if (r == 0 || sets->snat_address_count == 0)
+			r = interface_sync(n, want);
 		if (r < 0) {
 			log_error("%s: steering maps not updated: %s", n->name,
 			          r == -E2BIG ? "one is full" : strerror(-r));

@@ -39,6 +39,11 @@ struct sluice_steer_sets {
 	// The host's own addresses: what endpoints send there is the kernel's (answers to probes).
 	const struct sluice_address *local_addresses;
 	size_t local_address_count;
+	// Addresses and ports (host byte order) that we send from: what endpoints send there is
+	// ours, even where the address is the host's own.
+	const struct sluice_address *snat_addresses;
+	size_t snat_address_count;
+	uint16_t snat_first_port, snat_last_port;
 };
 
 struct sluice_steer *sluice_steer_new(void);

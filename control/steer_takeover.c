@@ -32,6 +32,7 @@ static_assert(offsetof(struct steer_target, port) == offsetof(struct sluice_targ
 
 const struct steer_set_kind sluice_steer_set_kinds[STEER_SETS] = {
         [STEER_SET_LOCAL_ADDRESSES] = {STEER_LOCAL_ADDRESSES, sizeof(struct steer_address)},
+        [STEER_SET_SNAT_ADDRESSES] = {STEER_SNAT_ADDRESSES, sizeof(struct steer_address)},
         [STEER_SET_VIRTUAL_ADDRESSES] = {STEER_VIRTUAL_ADDRESSES, sizeof(struct steer_address)},
         [STEER_SET_RETURN_ADDRESSES] = {STEER_RETURN_ADDRESSES, sizeof(struct steer_address)},
         [STEER_SET_VIRTUAL_TARGETS] = {STEER_VIRTUAL_TARGETS, sizeof(struct steer_target)},
@@ -133,31 +134,57 @@ int sluice_steer_program_maps(uint32_t program, int maps[STEER_SETS])
 	return 0;
 }
 
-int sluice_steer_program_mac(uint32_t program, const uint8_t mac[6])
+// A descriptor of the program's map of that name, an array of one. -ENOENT: it has none.
+static int program_array(uint32_t program, const char *name, uint32_t value_size)
 {
 	uint32_t ids[16] = {};
 	struct bpf_prog_info info = {.nr_map_ids = 16, .map_ids = (uintptr_t)ids};
 	int fd = program_open(program, &info);
-	int r = -ENOENT;
 
 	if (fd < 0)
 		return fd;
 	close(fd);
-	for (unsigned i = 0; i < info.nr_map_ids && i < 16 && r == -ENOENT; i++) {
+	for (unsigned i = 0; i < info.nr_map_ids && i < 16; i++) {
 		struct bpf_map_info map = {};
-		uint32_t size = sizeof(map), first = 0;
-		uint64_t value = 0;
+		uint32_t size = sizeof(map);
 
 		fd = bpf_map_get_fd_by_id(ids[i]);
 		if (fd < 0)
 			continue;
-		memcpy(&value, mac, 6);
-		if (bpf_obj_get_info_by_fd(fd, &map, &size) == 0 &&
-		    strcmp(map.name, STEER_PORT_MAC) == 0 && map.value_size == sizeof(value))
-			r = bpf_map_update_elem(fd, &first, &value, BPF_ANY) < 0 ? -errno : 0;
+		if (bpf_obj_get_info_by_fd(fd, &map, &size) == 0 && strcmp(map.name, name) == 0 &&
+		    map.value_size == value_size)
+			return fd;
 		close(fd);
 	}
+	return -ENOENT;
+}
+
+static int program_value(uint32_t program, const char *name, const void *value, uint32_t value_size)
+{
+	int fd = program_array(program, name, value_size);
+	uint32_t first = 0;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = bpf_map_update_elem(fd, &first, value, BPF_ANY) < 0 ? -errno : 0;
+	close(fd);
 	return r;
+}
+
+int sluice_steer_program_mac(uint32_t program, const uint8_t mac[6])
+{
+	uint64_t value = 0;
+
+	memcpy(&value, mac, 6);
+	return program_value(program, STEER_PORT_MAC, &value, sizeof(value));
+}
+
+int sluice_steer_program_snat(uint32_t program, uint16_t first_port, uint16_t last_port)
+{
+	uint32_t value = (uint32_t)first_port << 16 | last_port;
+
+	return program_value(program, STEER_SNAT_PORTS, &value, sizeof(value));
 }
 
 int sluice_steer_guard_find(int ifindex, uint32_t *program)
@@ -214,8 +241,17 @@ static struct bpf_object *guard_open(void)
 	return guard;
 }
 
-static int guard_load(struct bpf_object *guard, const int maps[STEER_SETS])
+static int guard_load(struct bpf_object *guard, const int maps[STEER_SETS],
+                      const struct steer_program *stale)
 {
+	struct bpf_map *ports = bpf_object__find_map_by_name(guard, STEER_SNAT_PORTS);
+	int fd = program_array(stale->id, STEER_SNAT_PORTS, sizeof(uint32_t));
+	int error = fd < 0 || !ports ? -ENOENT : bpf_map__reuse_fd(ports, fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (error)
+		return error;
 	for (unsigned i = 0; i < STEER_SETS; i++) {
 		struct bpf_map *map =
 		        bpf_object__find_map_by_name(guard, sluice_steer_set_kinds[i].map);
@@ -246,14 +282,14 @@ static int guard_attach(int ifindex, struct bpf_object *guard)
 	return bpf_tc_attach(&hook, &filter);
 }
 
-static int guard_create(int ifindex, const int maps[STEER_SETS])
+static int guard_create(int ifindex, const int maps[STEER_SETS], const struct steer_program *stale)
 {
 	struct bpf_object *guard = guard_open();
 	int r;
 
 	if (!guard)
 		return -errno;
-	r = guard_load(guard, maps);
+	r = guard_load(guard, maps, stale);
 	if (r == 0)
 		r = guard_attach(ifindex, guard);
 	bpf_object__close(guard);
@@ -296,7 +332,7 @@ static int guard_ensure(int ifindex, const struct steer_program *stale)
 	r = sluice_steer_program_maps(stale->id, maps);
 	if (r < 0)
 		return r;
-	r = guard ? guard_extend(guard, maps) : guard_create(ifindex, maps);
+	r = guard ? guard_extend(guard, maps) : guard_create(ifindex, maps, stale);
 	sluice_steer_maps_close(maps);
 	return r;
 }

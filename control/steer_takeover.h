@@ -10,6 +10,7 @@
 // In the order they are added to: what keeps a packet from being taken comes first.
 enum steer_set {
 	STEER_SET_LOCAL_ADDRESSES,
+	STEER_SET_SNAT_ADDRESSES,
 	STEER_SET_VIRTUAL_ADDRESSES,
 	STEER_SET_RETURN_ADDRESSES,
 	STEER_SET_VIRTUAL_TARGETS,
@@ -39,6 +40,9 @@ int sluice_steer_program_maps(uint32_t program, int maps[STEER_SETS]);
 // Tells the program the interface's address; frames for others are not taken then. -ENOENT: the
 // program has no place for it.
 int sluice_steer_program_mac(uint32_t program, const uint8_t mac[6]);
+
+// Tells the program the ports that we send from, host byte order.
+int sluice_steer_program_snat(uint32_t program, uint16_t first_port, uint16_t last_port);
 void sluice_steer_maps_close(int maps[STEER_SETS]);
 
 // Is there a guard on the interface? Its program's id in *program, 0 if not.

@@ -72,6 +72,7 @@ static struct sluice_compiled *compile(struct sluice_updater *u)
 	        .ports = u->with.ports,
 	        .port_count = u->with.port_count,
 	        .row_key = u->row_key,
+	        .snat = u->with.snat,
 	};
 
 	refresh_fib(u);
@@ -189,6 +190,8 @@ int sluice_update_now(struct sluice_updater *u)
 		int unsaved = sluice_state_save(u->with.state, u->with.model);
 
 		sluice_flow_file_trust(u->with.flows, unsaved == 0);
+		if (u->with.snat_flows)
+			sluice_flow_file_trust(u->with.snat_flows, unsaved == 0);
 		publish(u, fresh);
 		u->kernel_changed = 0;
 		result.rows_moved = fresh->rows_moved;

@@ -48,7 +48,9 @@ struct sluice_update_context {
 	struct sluice_flow_file *flows;
 	const struct sluice_port *ports;
 	unsigned port_count;
-	const char *seed; // cluster seed
+	const char *seed;                    // cluster seed
+	const struct sluice_snat_pool *snat; // NULL: none
+	struct sluice_flow_file *snat_flows; // NULL: none
 };
 
 // NULL with errno.

@@ -31,6 +31,20 @@ struct mapping {
 	unsigned place;
 };
 
+// What differs between the two tables. f: whose view is attached.
+struct sluice_flow_kind {
+	const char *name; // of the file
+	size_t (*size)(uint64_t capacity);
+	int (*format)(void *memory, const struct sluice_flow_file_options *o);
+	int (*attach)(struct sluice_flow_file *f, void *memory, size_t size, uint64_t epoch);
+	void (*set_timeouts)(struct sluice_flow_file *f, const struct sluice_flow_timeouts *t);
+	// Whether the old table, of the right size, can be gone on with in place.
+	bool (*is_same)(const void *memory, const struct sluice_flow_file_options *o);
+	// Takes the live flows of an old table over into f's, which is empty and has its secret.
+	void (*carry)(struct sluice_flow_file *f, const struct sluice_flow_file *from,
+	              const struct sluice_flow_file_options *o);
+};
+
 const char *sluice_flow_origin_text(enum sluice_flow_origin origin)
 {
 	static const char *const texts[SLUICE_FLOW_ORIGINS] = {
@@ -61,7 +75,7 @@ static int read_boot_id(char *id, size_t size)
 
 // hugetlbfs mounts are shared by all of the host: the name tells one directory's table from
 // another's.
-static int find_places(struct places *p, const char *directory)
+static int find_places(struct places *p, const char *directory, const char *file)
 {
 	struct sluice_hash_key key;
 	char real[PATH_MAX];
@@ -72,7 +86,7 @@ static int find_places(struct places *p, const char *directory)
 	p->count = 0;
 	if (!realpath(directory, real))
 		return -errno;
-	if (snprintf(p->paths[p->count++], PATH_MAX, "%s/flows", real) >= PATH_MAX)
+	if (snprintf(p->paths[p->count++], PATH_MAX, "%s/%s", real, file) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	sluice_hash_key_expand(&key, "flow file");
 	name = sluice_hash_bytes(&key, real, strlen(real));
@@ -80,7 +94,7 @@ static int find_places(struct places *p, const char *directory)
 	while (mounts && p->count < PLACES_MAX && (m = getmntent(mounts)) != NULL) {
 		if (strcmp(m->mnt_type, "hugetlbfs") != 0)
 			continue;
-		if (snprintf(p->paths[p->count], PATH_MAX, "%s/sluice-flows-%016llx", m->mnt_dir,
+		if (snprintf(p->paths[p->count], PATH_MAX, "%s/sluice-%s-%016llx", m->mnt_dir, file,
 		             (unsigned long long)name) < PATH_MAX)
 			p->count++;
 	}
@@ -89,12 +103,12 @@ static int find_places(struct places *p, const char *directory)
 	return 0;
 }
 
-static int lock_directory(const char *directory)
+static int lock_directory(const char *directory, const char *file)
 {
 	char path[PATH_MAX];
 	int fd;
 
-	if (snprintf(path, sizeof(path), "%s/flows.lock", directory) >= PATH_MAX)
+	if (snprintf(path, sizeof(path), "%s/%s.lock", directory, file) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
@@ -150,12 +164,13 @@ static void unmap(struct mapping *m)
 }
 
 // Why a file with this header can't be gone on with, or SLUICE_FLOW_KEPT.
-static enum sluice_flow_origin judge(struct sluice_flow_header *h, size_t size, uint64_t epoch,
+static enum sluice_flow_origin judge(const struct sluice_flow_kind *kind,
+                                     struct sluice_flow_header *h, size_t size, uint64_t epoch,
                                      const char *boot)
 {
-	struct sluice_flow_table t;
+	struct sluice_flow_file f;
 
-	if (sluice_flow_table_attach(&t, h, size, h->epoch) != 0)
+	if (kind->attach(&f, h, size, h->epoch) != 0)
 		return SLUICE_FLOW_FRESH_INVALID;
 	if (strncmp(h->boot, boot, sizeof(h->boot)) != 0)
 		return SLUICE_FLOW_FRESH_BOOT;
@@ -165,8 +180,8 @@ static enum sluice_flow_origin judge(struct sluice_flow_header *h, size_t size, 
 // Maps the table that the last process left at a place. Returns where it stands; the mapping is
 // there only with SLUICE_FLOW_KEPT. The header is judged before anything is mapped, as mapping
 // gives memory to all of the file, however large somebody made it.
-static enum sluice_flow_origin open_old(struct mapping *m, const char *path, uint64_t epoch,
-                                        const char *boot)
+static enum sluice_flow_origin open_old(struct mapping *m, const struct sluice_flow_kind *kind,
+                                        const char *path, uint64_t epoch, const char *boot)
 {
 	alignas(SLUICE_FLOW_HEADER_SIZE) char page[SLUICE_FLOW_HEADER_SIZE];
 	enum sluice_flow_origin origin = SLUICE_FLOW_FRESH_INVALID;
@@ -177,7 +192,8 @@ static enum sluice_flow_origin open_old(struct mapping *m, const char *path, uin
 		return errno == ENOENT ? SLUICE_FLOW_FRESH_NONE : SLUICE_FLOW_FRESH_INVALID;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
 	    pread(fd, page, sizeof(page), 0) == (ssize_t)sizeof(page))
-		origin = judge((struct sluice_flow_header *)page, (size_t)st.st_size, epoch, boot);
+		origin = judge(kind, (struct sluice_flow_header *)page, (size_t)st.st_size, epoch,
+		               boot);
 	if (origin == SLUICE_FLOW_KEPT && map_file(m, fd, (size_t)st.st_size) != 0)
 		origin = SLUICE_FLOW_FRESH_INVALID;
 	close(fd);
@@ -185,13 +201,13 @@ static enum sluice_flow_origin open_old(struct mapping *m, const char *path, uin
 }
 
 // The table to go on with, wherever it lies; else the most telling reason why there is none.
-static enum sluice_flow_origin find_old(struct mapping *m, const struct places *p, uint64_t epoch,
-                                        const char *boot)
+static enum sluice_flow_origin find_old(struct mapping *m, const struct sluice_flow_kind *kind,
+                                        const struct places *p, uint64_t epoch, const char *boot)
 {
 	enum sluice_flow_origin reason = SLUICE_FLOW_FRESH_NONE;
 
 	for (unsigned i = 0; i < p->count; i++) {
-		enum sluice_flow_origin origin = open_old(m, p->paths[i], epoch, boot);
+		enum sluice_flow_origin origin = open_old(m, kind, p->paths[i], epoch, boot);
 
 		if (origin == SLUICE_FLOW_KEPT) {
 			m->place = i;
@@ -204,8 +220,8 @@ static enum sluice_flow_origin find_old(struct mapping *m, const struct places *
 }
 
 // Makes an empty file at PATH.new, mapped and formatted.
-static int make_new(struct mapping *m, const char *path, const char *boot,
-                    const struct sluice_flow_file_options *o)
+static int make_new(struct mapping *m, const struct sluice_flow_kind *kind, const char *path,
+                    const char *boot, const struct sluice_flow_file_options *o)
 {
 	char scratch[PATH_MAX];
 	struct statfs fs;
@@ -218,7 +234,7 @@ static int make_new(struct mapping *m, const char *path, const char *boot,
 	fd = open(scratch, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	size = sluice_flow_table_size(o->capacity);
+	size = kind->size(o->capacity);
 	err = fstatfs(fd, &fs) != 0 ? -errno : 0;
 	if (!err && fs.f_type == HUGETLBFS_MAGIC)
 		size = (size + (size_t)fs.f_bsize - 1) / (size_t)fs.f_bsize * (size_t)fs.f_bsize;
@@ -231,7 +247,7 @@ static int make_new(struct mapping *m, const char *path, const char *boot,
 		struct sluice_flow_header *h = m->memory;
 
 		memcpy(h->boot, boot, sizeof(h->boot));
-		err = sluice_flow_table_format(m->memory, o->capacity, o->epoch);
+		err = kind->format(m->memory, o);
 	}
 	if (err) {
 		unmap(m);
@@ -241,17 +257,43 @@ static int make_new(struct mapping *m, const char *path, const char *boot,
 }
 
 // At the first place that has room: hugetlbfs where allowed, then the directory.
-static int make_somewhere(struct mapping *m, const struct places *p, const char *boot,
+static int make_somewhere(struct mapping *m, const struct sluice_flow_kind *kind,
+                          const struct places *p, const char *boot,
                           const struct sluice_flow_file_options *o)
 {
 	for (unsigned i = 1; o->hugepages && i < p->count; i++) {
-		if (make_new(m, p->paths[i], boot, o) == 0) {
+		if (make_new(m, kind, p->paths[i], boot, o) == 0) {
 			m->place = i;
 			return 0;
 		}
 	}
 	m->place = 0;
-	return make_new(m, p->paths[0], boot, o);
+	return make_new(m, kind, p->paths[0], boot, o);
+}
+
+// ---- the flow table
+
+static int flows_format(void *memory, const struct sluice_flow_file_options *o)
+{
+	return sluice_flow_table_format(memory, o->capacity, o->epoch);
+}
+
+static int flows_attach(struct sluice_flow_file *f, void *memory, size_t size, uint64_t epoch)
+{
+	return sluice_flow_table_attach(&f->table, memory, size, epoch);
+}
+
+static void flows_set_timeouts(struct sluice_flow_file *f, const struct sluice_flow_timeouts *t)
+{
+	sluice_flow_table_set_timeouts(&f->table, t);
+}
+
+static bool flows_are_same(const void *memory, const struct sluice_flow_file_options *o)
+{
+	const struct sluice_flow_header *h = memory;
+
+	return h->bucket_count * sizeof(struct sluice_flow_bucket) + SLUICE_FLOW_HEADER_SIZE ==
+	       sluice_flow_table_size(o->capacity);
 }
 
 struct carriage {
@@ -259,7 +301,7 @@ struct carriage {
 	uint32_t now;
 };
 
-static void carry(void *context, uint64_t key, struct sluice_flow_value v)
+static void carry_flow(void *context, uint64_t key, struct sluice_flow_value v)
 {
 	struct carriage *c = context;
 	struct sluice_flow_table *t = &c->file->table;
@@ -276,22 +318,95 @@ static void carry(void *context, uint64_t key, struct sluice_flow_value v)
 	}
 }
 
-// Takes the live flows of the old table over into the new, empty one. Keys of IPv6 flows are
-// fingerprints made with the old secret, so that it has to stay.
+static void flows_carry(struct sluice_flow_file *f, const struct sluice_flow_file *from,
+                        const struct sluice_flow_file_options *o)
+{
+	struct carriage c = {.file = f, .now = o->now};
+
+	f->table.key = from->table.key;
+	sluice_flow_table_walk(&from->table, o->now, carry_flow, &c);
+}
+
+static const struct sluice_flow_kind flows_kind = {
+        .name = "flows",
+        .size = sluice_flow_table_size,
+        .format = flows_format,
+        .attach = flows_attach,
+        .set_timeouts = flows_set_timeouts,
+        .is_same = flows_are_same,
+        .carry = flows_carry,
+};
+
+// ---- fullnat's
+
+static int snat_format(void *memory, const struct sluice_flow_file_options *o)
+{
+	return sluice_snat_table_format(memory, o->capacity, o->epoch, o->snat);
+}
+
+static int snat_attach(struct sluice_flow_file *f, void *memory, size_t size, uint64_t epoch)
+{
+	return sluice_snat_table_attach(&f->snat, memory, size, epoch);
+}
+
+static void snat_set_timeouts(struct sluice_flow_file *f, const struct sluice_flow_timeouts *t)
+{
+	sluice_flow_timeouts_set(&f->snat.timeouts, t);
+}
+
+static bool snat_is_same(const void *memory, const struct sluice_flow_file_options *o)
+{
+	const struct sluice_snat_header *h = memory;
+	struct sluice_flow_file f;
+
+	if (sluice_snat_table_attach(&f.snat, (void *)memory,
+	                             sluice_snat_table_size(h->common.bucket_count * 2),
+	                             h->common.epoch) != 0 ||
+	    sluice_snat_table_size(h->common.bucket_count * 2) !=
+	            sluice_snat_table_size(o->capacity) ||
+	    memcmp(&h->pool, o->snat, sizeof(h->pool)) != 0)
+		return false;
+	sluice_snat_table_recover(&f.snat);
+	return true;
+}
+
+static void snat_carry(struct sluice_flow_file *f, const struct sluice_flow_file *from,
+                       const struct sluice_flow_file_options *o)
+{
+	const struct sluice_snat_header *old = from->memory;
+
+	f->snat.key = from->snat.key;
+	sluice_snat_table_recover(&from->snat);
+	sluice_snat_table_carry(&f->snat, o->snat, &from->snat, &old->pool, o->now, &f->carried,
+	                        &f->lost);
+}
+
+static const struct sluice_flow_kind snat_kind = {
+        .name = "snat",
+        .size = sluice_snat_table_size,
+        .format = snat_format,
+        .attach = snat_attach,
+        .set_timeouts = snat_set_timeouts,
+        .is_same = snat_is_same,
+        .carry = snat_carry,
+};
+
+// ---- either
+
+// Keys of IPv6 flows are fingerprints made with the old secret, so that it has to stay.
 static int carry_over(struct sluice_flow_file *f, const struct mapping *old,
                       const struct sluice_flow_file_options *o)
 {
+	const struct sluice_flow_header *old_header = old->memory;
 	struct sluice_flow_header *h = f->memory;
-	struct carriage c = {.file = f, .now = o->now};
-	struct sluice_flow_table from;
-	int err = sluice_flow_table_attach(&from, old->memory, old->size, o->epoch);
+	struct sluice_flow_file from = {.memory = old->memory};
+	int err = f->kind->attach(&from, old->memory, old->size, o->epoch);
 
 	if (err)
 		return err;
-	h->key = from.key;
-	f->table.key = from.key;
-	sluice_flow_table_set_timeouts(&from, &o->timeouts);
-	sluice_flow_table_walk(&from, o->now, carry, &c);
+	h->key = old_header->key;
+	f->kind->set_timeouts(&from, &o->timeouts);
+	f->kind->carry(f, &from, o);
 	f->origin = SLUICE_FLOW_CARRIED;
 	return 0;
 }
@@ -299,11 +414,11 @@ static int carry_over(struct sluice_flow_file *f, const struct mapping *old,
 static int attach(struct sluice_flow_file *f, const struct mapping *m,
                   const struct sluice_flow_file_options *o)
 {
-	int err = sluice_flow_table_attach(&f->table, m->memory, m->size, o->epoch);
+	int err = f->kind->attach(f, m->memory, m->size, o->epoch);
 
 	if (err)
 		return err;
-	sluice_flow_table_set_timeouts(&f->table, &o->timeouts);
+	f->kind->set_timeouts(f, &o->timeouts);
 	f->memory = m->memory;
 	f->size = m->size;
 	f->epoch = o->epoch;
@@ -329,13 +444,10 @@ static int publish(struct sluice_flow_file *f, const struct mapping *m, const st
 }
 
 // Whether the old table can be gone on with in place.
-static bool fits(const struct mapping *old, const struct sluice_flow_file_options *o)
+static bool fits(const struct sluice_flow_kind *kind, const struct mapping *old,
+                 const struct sluice_flow_file_options *o)
 {
-	const struct sluice_flow_header *h = old->memory;
-
-	return h->bucket_count * sizeof(struct sluice_flow_bucket) + SLUICE_FLOW_HEADER_SIZE ==
-	               sluice_flow_table_size(o->capacity) &&
-	       (o->hugepages || old->place == 0);
+	return (o->hugepages || old->place == 0) && kind->is_same(old->memory, o);
 }
 
 static int open_table(struct sluice_flow_file *f, const struct places *p, const char *boot,
@@ -344,12 +456,12 @@ static int open_table(struct sluice_flow_file *f, const struct places *p, const 
 	struct mapping old = {0}, new = {0};
 	int err;
 
-	f->origin = find_old(&old, p, o->epoch, boot);
-	if (old.memory && fits(&old, o)) {
+	f->origin = find_old(&old, f->kind, p, o->epoch, boot);
+	if (old.memory && fits(f->kind, &old, o)) {
 		snprintf(f->path, sizeof(f->path), "%s", p->paths[old.place]);
 		return attach(f, &old, o);
 	}
-	err = make_somewhere(&new, p, boot, o);
+	err = make_somewhere(&new, f->kind, p, boot, o);
 	if (!err)
 		err = attach(f, &new, o);
 	if (!err && old.memory && new.memory)
@@ -379,12 +491,13 @@ int sluice_flow_file_open(struct sluice_flow_file *f,
 
 	memset(f, 0, sizeof(*f));
 	f->lock = -1;
+	f->kind = options->snat ? &snat_kind : &flows_kind;
 	if (!err)
 		err = read_boot_id(boot, sizeof(boot));
 	if (!err)
-		err = find_places(places, options->directory);
+		err = find_places(places, options->directory, f->kind->name);
 	if (!err) {
-		f->lock = lock_directory(options->directory);
+		f->lock = lock_directory(options->directory, f->kind->name);
 		err = f->lock < 0 ? f->lock : 0;
 	}
 	if (!err)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-// The flow table's memory: a file that outlives the process, so that a restart loses no flow.
+// The memory of the flow table, and of fullnat's: a file each that outlives the process, so that a
+// restart loses no flow.
 //
-// DIRECTORY/flows where the directory is on tmpfs (as /run is), or on a hugetlbfs mount where
-// that is allowed and has the pages. All of it is allocated and mapped at the start: workers
+// DIRECTORY/flows (or snat) where the directory is on tmpfs (as /run is), or on a hugetlbfs mount
+// where that is allowed and has the pages. All of it is allocated and mapped at the start: workers
 // never fault, and a full file system is an error then, not a SIGBUS later. Control thread.
 
 #include <limits.h>
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "dataplane/flow_table.h"
+#include "dataplane/snat_table.h"
 
 // Where the table's content comes from.
 enum sluice_flow_origin {
@@ -29,16 +31,18 @@ enum sluice_flow_origin {
 const char *sluice_flow_origin_text(enum sluice_flow_origin origin);
 
 struct sluice_flow_file_options {
-	const char *directory; // exists; normally the runtime directory
-	bool hugepages;        // a hugetlbfs mount may be used
-	uint64_t capacity;     // entries
-	uint64_t epoch;        // as in sluice_flow_table_format
-	uint32_t now;          // seconds since boot (CLOCK_BOOTTIME)
+	const struct sluice_snat_pool *snat; // fullnat's table, of these; NULL: the flow table
+	const char *directory;               // exists; normally the runtime directory
+	bool hugepages;                      // a hugetlbfs mount may be used
+	uint64_t capacity;                   // entries
+	uint64_t epoch;                      // as in sluice_flow_table_format
+	uint32_t now;                        // seconds since boot (CLOCK_BOOTTIME)
 	struct sluice_flow_timeouts timeouts;
 };
 
 struct sluice_flow_file {
-	struct sluice_flow_table table;
+	struct sluice_flow_table table; // or
+	struct sluice_snat_table snat;
 	enum sluice_flow_origin origin;
 	bool hugepages; // on hugetlbfs
 	bool disk;      // on a file system that writes back: to be warned about, it stalls workers
@@ -46,7 +50,8 @@ struct sluice_flow_file {
 	uint64_t lost;    // live, confirmed flows that found no room in it
 	char path[PATH_MAX];
 
-	void *memory; // what follows is for flow_file.c
+	const struct sluice_flow_kind *kind; // what follows is for flow_file.c
+	void *memory;
 	size_t size;
 	uint64_t epoch;
 	int lock;

@@ -45,6 +45,11 @@ bool sluice_forward_snat_client(const struct sluice_pipeline *ctx, uint64_t fing
 // verdict.
 void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst *b);
 
+// Sends an ICMP error about what an endpoint was sent from a SNAT address on to the client. reply:
+// a reply to the packet that is quoted, classified. A verdict of PASS stays where it is nobody's.
+void sluice_forward_snat_error(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                               struct sluice_packet *quote, const struct sluice_packet *reply);
+
 // Bytes that a mode puts in front of the IP packet; family: the endpoint's.
 static inline uint32_t sluice_forward_overhead(enum sluice_forwarding f, enum sluice_family family)
 {

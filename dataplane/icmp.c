@@ -111,7 +111,7 @@ static void make_reply(struct reply *r, const struct sluice_packet *p,
 	};
 }
 
-static void hop(struct sluice_packet *p)
+void sluice_icmp_hop(struct sluice_packet *p)
 {
 	struct sluice_ipv4 *ip = sluice_packet_l3(p);
 
@@ -180,7 +180,6 @@ void sluice_icmp_change(struct sluice_packet *p, struct sluice_packet *quote, en
 	memcpy(&checksum, at, 2);
 	checksum = sluice_checksum_update(checksum, old_sum, new_sum);
 	memcpy(at, &checksum, 2);
-	hop(p);
 }
 
 static void to_endpoint(struct sluice_pipeline *ctx, struct sluice_packet *p,
@@ -233,6 +232,8 @@ static void follow_reply(struct sluice_pipeline *ctx, struct sluice_packet *p,
 		to_endpoint(ctx, p, quote, &reply.packet);
 	else if (alone.return_count > 0)
 		to_client(ctx, p, quote, &reply.packet);
+	else if (alone.snat_count > 0)
+		sluice_forward_snat_error(ctx, p, quote, &reply.packet);
 }
 
 // The packet has the verdict PASS, which stays where it is not ours.

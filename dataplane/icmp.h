@@ -18,10 +18,12 @@ static inline bool sluice_icmp_has_ports(const struct sluice_packet *quote)
 }
 
 // Gives the error's own address on that side, where it is the one to change, and the quote's on
-// the other one their new values (c without SLUICE_HOP_SUM), and brings all checksums in step. The
-// error has one hop less to live then.
+// the other one their new values (c without SLUICE_HOP_SUM), and brings all checksums in step.
 void sluice_icmp_change(struct sluice_packet *p, struct sluice_packet *quote, enum sluice_side side,
                         const struct sluice_change *c);
+
+// One hop less to live, for any packet whose TTL is more than 1.
+void sluice_icmp_hop(struct sluice_packet *p);
 
 // Makes of an error about a packet in a tunnel of ours one for the client whose packet was inside;
 // leaves any other as it is.

@@ -8,6 +8,7 @@
 
 #include "dataplane/egress.h"
 #include "dataplane/forward.h"
+#include "dataplane/icmp.h"
 #include "dataplane/rewrite.h"
 #include "dataplane/snat_table.h"
 #include "dataplane/target_table.h"
@@ -210,5 +211,109 @@ void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst 
 	}
 }
 
+// ---- ICMP errors: both ends of the quote change, and of the error itself those that are the same
+
+// An end of a packet: what stands there, or comes there.
+struct end {
+	struct sluice_target target;
+	uint16_t address, transport; // sums
+};
+
+static struct end end_of(const struct sluice_address *a, uint16_t port)
+{
+	unsigned size;
+	const uint8_t *wire = sluice_address_wire(a, &size);
+	struct end e = {.target = {.address = *a, .port = port},
+	                .address = sluice_sum_bytes(wire, size)};
+
+	e.transport = sluice_sum_add(e.address, port);
+	return e;
+}
+
+static struct end end_of_target(const struct sluice_target *t)
+{
+	return end_of(&t->address, t->port);
+}
+
+static struct end end_of_quote(const struct sluice_packet *quote, enum sluice_side side)
+{
+	bool v4 = quote->family == SLUICE_IPV4;
+	const uint8_t *wire = v4 ? sluice_packet_wire(quote, side, SLUICE_IPV4)
+	                         : sluice_packet_wire(quote, side, SLUICE_IPV6);
+	struct sluice_address a;
+	uint32_t network;
+
+	memcpy(&network, wire, 4);
+	a = v4 ? sluice_address_from_v4(network) : sluice_address_from_v6(wire);
+	return end_of(&a, sluice_packet_port(quote, side));
+}
+
+// Puts `to` on a side of the error, and on the other one of the quote.
+static void change_end(struct sluice_packet *p, struct sluice_packet *quote, enum sluice_side side,
+                       const struct end *to)
+{
+	struct end from =
+	        end_of_quote(quote, side == SLUICE_SOURCE ? SLUICE_DESTINATION : SLUICE_SOURCE);
+	struct sluice_change c = {
+	        .to = &to->target,
+	        .old_address = from.address,
+	        .old_transport = from.transport,
+	        .new_address = to->address,
+	        .new_transport = to->transport,
+	};
+
+	sluice_icmp_change(p, quote, side, &c);
+}
+
+static void send_error(struct sluice_packet *p, struct sluice_packet *quote,
+                       const struct end *source, const struct end *destination,
+                       const struct sluice_adjacency *a)
+{
+	enum sluice_family family = p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6;
+
+	if (!sluice_packet_may_leave(p, a, family))
+		return;
+	change_end(p, quote, SLUICE_DESTINATION, destination);
+	change_end(p, quote, SLUICE_SOURCE, source);
+	sluice_icmp_hop(p);
+	sluice_egress(p, a);
+}
+
+// p->key: the source that stands for the client.
+static void fullnat_error_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                             struct sluice_packet *quote)
+{
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	const struct sluice_snat_address *from =
+	        &ctx->snapshot->snat->addresses[sluice_snat_address_of(p->key)];
+	struct end source = end_of(&from->target.address, sluice_snat_port_of(p->key));
+	struct end destination = end_of_target(&e->target);
+
+	sluice_forward_count_in(ctx, p);
+	send_error(p, quote, &source, &destination, &e->adjacency);
+}
+
+void sluice_forward_snat_error(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                               struct sluice_packet *quote, const struct sluice_packet *reply)
+{
+	const struct sluice_adjacency *adjacencies[SLUICE_BURST];
+	struct sluice_packet r = *reply;
+	struct sluice_snat_return client;
+	struct end source, destination;
+
+	if (!(r.family == SLUICE_IPV4 ? find_client(ctx, &r, &client, SLUICE_IPV4)
+	                              : find_client(ctx, &r, &client, SLUICE_IPV6)))
+		return;
+	p->verdict = SLUICE_VERDICT_NONE;
+	p->frontend = client.frontend;
+	p->slot = client.slot;
+	source = end_of_target(&ctx->snapshot->frontends[client.frontend].target);
+	destination = end_of(&client.client, client.port);
+	sluice_route_to(ctx->snapshot, &client.client, 1, adjacencies);
+	sluice_forward_count_out(ctx, p);
+	send_error(p, quote, &source, &destination, adjacencies[0]);
+}
+
 // No way out by candidates: all that endpoints send to us has a list of its own.
-const struct sluice_forward_ops sluice_forward_fullnat = {.in = fullnat_in};
+const struct sluice_forward_ops sluice_forward_fullnat = {.in = fullnat_in,
+                                                          .error_in = fullnat_error_in};

@@ -102,6 +102,7 @@ static void nat_error(struct sluice_packet *p, struct sluice_packet *quote, enum
 	if (!sluice_packet_may_leave(p, a, family))
 		return;
 	sluice_icmp_change(p, quote, side, c);
+	sluice_icmp_hop(p);
 	sluice_egress(p, a);
 }
 

@@ -34,6 +34,8 @@ struct steer_datagram {
 #define STEER_VIRTUAL_ADDRESSES "virtual_addrs"
 #define STEER_RETURN_ADDRESSES  "return_addrs"
 #define STEER_LOCAL_ADDRESSES   "local_addrs"
+#define STEER_SNAT_ADDRESSES    "snat_addrs"
+#define STEER_SNAT_PORTS        "snat_ports"
 #define STEER_PORT_MAC          "port_mac"
 
 #ifdef __bpf__
@@ -53,6 +55,15 @@ STEER_SET(return_targets, struct steer_target, 1 << 20);
 STEER_SET(virtual_addrs, struct steer_address, 1 << 16);
 STEER_SET(return_addrs, struct steer_address, 1 << 20);
 STEER_SET(local_addrs, struct steer_address, 1 << 16);
+STEER_SET(snat_addrs, struct steer_address, 16);
+
+// The ports that we send from, host byte order: first << 16 | last.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} snat_ports SEC(".maps");
 
 // First fragments that went another way than the addresses alone would tell: when (ns; the lowest
 // bit: to the workers). A flood of such pushes out others such.

@@ -177,13 +177,24 @@ static __always_inline _Bool steer_transport(const __be16 *ports, const void *en
 	return 1;
 }
 
+// Whether it is a port of an address that fullnat sends from.
+static __always_inline _Bool steer_is_snat(const struct steer_target *destination)
+{
+	__u32 first = 0, port = bpf_ntohs(destination->port);
+	const __u32 *ports = bpf_map_lookup_elem(&snat_ports, &first);
+
+	return ports && port >= *ports >> 16 && port <= (*ports & 0xffff) &&
+	       bpf_map_lookup_elem(&snat_addrs, &destination->address);
+}
+
 static __always_inline _Bool steer_is_ours(const struct steer_target *source,
                                            const struct steer_target *destination)
 {
 	if (bpf_map_lookup_elem(&virtual_targets, destination))
 		return 1;
 	return bpf_map_lookup_elem(&return_targets, source) &&
-	       !bpf_map_lookup_elem(&local_addrs, &destination->address);
+	       (!bpf_map_lookup_elem(&local_addrs, &destination->address) ||
+	        steer_is_snat(destination));
 }
 
 // Unreachable, time exceeded, parameter problem, packet too big.

@@ -11,9 +11,8 @@
 #include "dataplane/quic.h"
 #include "dataplane/target_table.h"
 
-        static inline bool
-        is_binding(const struct sluice_pipeline *ctx, const struct sluice_packet *p,
-                   uint64_t packed)
+static inline bool is_binding(const struct sluice_pipeline *ctx, const struct sluice_packet *p,
+                              uint64_t packed)
 {
 	return sluice_track_binds(ctx, &ctx->flows->timeouts, p, packed);
 }

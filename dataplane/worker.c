@@ -454,6 +454,8 @@ static int dataplane_init(struct sluice_dataplane *d, const struct sluice_datapl
 		if (error)
 			return error;
 		d->workers[i].pipeline.flows = c->flows;
+		d->workers[i].pipeline.snat = c->snat;
+		d->workers[i].pipeline.worker = (struct sluice_snat_worker){i, c->worker_count};
 		d->workers[i].pipeline.fragments = &d->fragments;
 	}
 	return 0;

@@ -9,6 +9,7 @@
 
 #include "dataplane/flow_table.h"
 #include "dataplane/port.h"
+#include "dataplane/snat_table.h"
 #include "sluice/counters.h"
 #include "sluice/snapshot.h"
 
@@ -21,6 +22,7 @@ struct sluice_dataplane_config {
 	unsigned worker_count;
 	bool idle_poll; // never back off
 	struct sluice_flow_table *flows;
+	struct sluice_snat_table *snat; // NULL: no service is forwarded by fullnat
 };
 
 // NULL with errno: out of memory, or more workers than queues can serve.

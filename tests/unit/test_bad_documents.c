@@ -154,9 +154,17 @@ static const struct row rows[] = {
          "t.yaml:1: ip: 255.255.255.255 is the broadcast address"},
         {APPLY, 400, "{" WEB ", protocol: tcp}\n",
          "t.yaml:1: protocol: 'tcp' is not one of TCP or UDP"},
-        {APPLY, 422, "{" WEB ", forwarding: fullnat}\n",
-         "t.yaml:1: forwarding: 'fullnat' is not supported by this version (supported: nat, "
-         "l2dsr, ipip or gue)"},
+        {APPLY, 400, "{" WEB ", forwarding: masquerade}\n",
+         "t.yaml:1: forwarding: 'masquerade' is not one of nat, fullnat, l2dsr, ipip or gue"},
+        {CONFIG, 400, PORTS "snat: {ports: 1024-32767}\n",
+         "t.yaml:2: snat: 'addresses' is missing"},
+        {CONFIG, 400, PORTS "snat: {addresses: []}\n",
+         "t.yaml:2: snat.addresses: 0 addresses: there must be 1-16"},
+        {CONFIG, 400, PORTS "snat: {addresses: [10.0.0.1, 10.0.0.1]}\n",
+         "t.yaml:2: snat.addresses[1]: 10.0.0.1 is in the list already"},
+        {CONFIG, 400, PORTS "snat: {addresses: [10.0.0.1], ports: 5000-5001}\n",
+         "t.yaml:2: snat.ports: '5000-5001' is not a range of 256 or more ports within "
+         "1024-65535 (as 1024-32767)"},
         {APPLY, 422, "{" WEB ", forwarding: ipip, targetPort: 8080}\n",
          "t.yaml:1: targetPort: 8080 is not the service's port 80: forwarding by ipip changes no "
          "port"},
