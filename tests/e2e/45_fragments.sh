@@ -109,7 +109,7 @@ done
 expect "drops" "$(metrics sluice_dropped_packets_total)" 0
 
 # What never becomes whole is dropped after a while, and the rest goes on.
-fragments client later "$VIP" 500
+fragments client later 10.1.0.99 "$VIP" 500
 expect "datagrams beside" "$(fragments client udp "$VIP" 53 20)" 20
 wait_for 3 dropped_is fragment 500 || fail "$(dropped fragment) of 500 fragments dropped"
 expect "drops" "$(metrics sluice_dropped_packets_total)" 500

@@ -8,7 +8,8 @@ udp ADDRESS PORT N [backward]
                            N sockets, one after the other, send 8000 random bytes and must get
                            them back: no second try
 tcp ADDRESS PORT BYTES     the same over one connection
-later ADDRESS N            N last fragments of datagrams whose others never come
+later SOURCE ADDRESS N     N last fragments of datagrams whose others never come; identified by 1
+                           to N, so that SOURCE must have sent nothing else to ADDRESS
 """
 
 import os
@@ -155,10 +156,7 @@ def ask_tcp(address, port, size):
     return answer == payload
 
 
-def send_later(address, count):
-    with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
-        s.connect((address, 1))
-        source = s.getsockname()[0]
+def send_later(source, address, count):
     with raw_socket(address) as raw:
         for number in range(1, count + 1):
             raw.sendto(fragment(source, address, number, PIECE, b"x" * 100, False), (address, 0))
@@ -175,7 +173,7 @@ def main():
     elif what == "tcp":
         print("same" if ask_tcp(rest[0], int(rest[1]), int(rest[2])) else "different")
     elif what == "later":
-        send_later(rest[0], int(rest[1]))
+        send_later(rest[0], rest[1], int(rest[2]))
 
 
 main()
