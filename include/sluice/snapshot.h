@@ -156,7 +156,7 @@ struct sluice_snapshot {
 	const struct sluice_target_table *return_table;   // target -> index into returns
 	const struct sluice_target_table *local_table;    // host's own addresses (port, protocol 0)
 	const struct sluice_target_table *server_ids; // QUIC (dataplane/quic.h) -> slot; or NULL
-	const struct sluice_target_table *snat_table;     // SNAT addresses (the same) -> index
+	const struct sluice_target_table *snat_table; // SNAT addresses (the same) -> index
 
 	const struct sluice_frontend *frontends;
 	const struct sluice_endpoint *endpoints;
