@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -245,12 +246,15 @@ static int read_snat_ports(const struct sluice_node *node, const struct sluice_f
 {
 	struct sluice_snat_pool *pool = &((struct sluice_config *)out)->snat;
 	const char *text = json_string_value(node->value);
-	unsigned first = 0, last = 0;
-	char shown[SHOWN], rest;
+	unsigned long first = 0, last = 0;
+	char shown[SHOWN], *end = NULL;
 
 	(void)field;
-	if (text == NULL || sscanf(text, "%5u-%5u%c", &first, &last, &rest) != 2 || first < 1024 ||
-	    last > 65535 || last < first + 255)
+	if (text != NULL && isdigit((unsigned char)text[0]))
+		first = strtoul(text, &end, 10);
+	if (end != NULL && end[0] == '-' && isdigit((unsigned char)end[1]))
+		last = strtoul(end + 1, &end, 10);
+	if (end == NULL || *end != '\0' || first < 1024 || last > 65535 || last < first + 255)
 		return sluice_node_error(node, err, BAD,
 		                         "%s is not a range of 256 or more ports within 1024-65535 "
 		                         "(as 1024-32767)",

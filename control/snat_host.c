@@ -22,7 +22,7 @@ static int read_local_ports(unsigned *first, unsigned *last)
 
 int sluice_snat_check_host(const struct sluice_snat_pool *pool, const struct sluice_kernel *kernel)
 {
-	unsigned first, last;
+	unsigned first = 0, last = 0;
 	char text[SLUICE_ADDRESS_TEXT];
 
 	if (read_local_ports(&first, &last) < 0)

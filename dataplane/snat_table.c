@@ -396,7 +396,8 @@ static uint64_t pack_source(const struct sluice_snat_flow *f, unsigned address, 
 static void candidate(const struct sluice_snat_table *t, struct sluice_snat_flow *f,
                       const struct choice *c, unsigned number)
 {
-	uint64_t h = sluice_hash_fold(f->hash ^ t->key.k[number & 3], t->key.k[0] + 2 * number + 1);
+	uint64_t h = sluice_hash_fold(f->hash ^ t->key.k[number & 3],
+	                              t->key.k[0] + (uint64_t)2 * number + 1);
 	uint32_t port = c->first_port + c->step * sluice_hash_range(h, c->port_count);
 	unsigned address = c->addresses[sluice_hash_range(h << 32, c->address_count)];
 
