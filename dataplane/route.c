@@ -41,8 +41,8 @@ static void batch_look_up(struct batch *b, const struct sluice_snapshot *s,
 	if (b->count_v6 > 0)
 		rte_fib6_lookup_bulk(s->routes_v6, b->v6, hops_v6, (int)b->count_v6);
 	for (unsigned i = 0; i < b->count; i++) {
-		// NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): as many as were looked
-		// up
+		// As many hops were looked up, which the analyzer doesn't see.
+		// NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign)
 		uint64_t hop = b->family[i] == SLUICE_IPV4 ? hops_v4[n4++] : hops_v6[n6++];
 
 		adjacencies[i] = &s->adjacencies[hop];
