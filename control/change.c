@@ -138,6 +138,7 @@ static const struct sluice_field wrapper_fields[] = {
         {.key = "workers", .read = read_configuration_only},
         {.key = "memory", .read = read_configuration_only},
         {.key = "flows", .read = read_configuration_only},
+        {.key = "snat", .read = read_configuration_only},
         {.key = "cluster", .read = read_configuration_only},
         {.key = "announce", .read = read_configuration_only},
         {.key = "control", .read = read_configuration_only},

@@ -11,6 +11,7 @@
 
 #include "control/address.h"
 #include "control/fields.h"
+#include "control/snat.h"
 
 #define BAD 400, "bad_document"
 
@@ -410,6 +411,23 @@ static int read_document(const struct sluice_node *root, struct sluice_config *o
 	return sluice_fields_read(root, &config_table, out, NULL, err);
 }
 
+// The file's services must go with its SNAT addresses; what they become is the model's business.
+static int check_services(const struct sluice_config *config, struct sluice_error *err)
+{
+	const struct sluice_snat_pool *pool = config->snat.count > 0 ? &config->snat : NULL;
+
+	for (size_t i = 0; i < config->changes.count; i++) {
+		const struct sluice_change *c = &config->changes.items[i];
+		struct sluice_service_spec spec = c->service;
+		struct sluice_error why = {0};
+
+		if (c->kind == SLUICE_CHANGE_SERVICE && sluice_snat_settle(pool, &spec, &why) < 0)
+			return sluice_change_error(&config->changes, c, why.path, err, why.status,
+			                           why.code, "%s", why.message);
+	}
+	return 0;
+}
+
 static int no_configuration(const struct sluice_documents *documents, struct sluice_error *err)
 {
 	if (err != NULL && err->status == 0)
@@ -434,6 +452,8 @@ int sluice_config_parse(const struct sluice_documents *documents, struct sluice_
 	}
 	if (rc == 0)
 		rc = sluice_changes_check(&out->changes, err);
+	if (rc == 0)
+		rc = check_services(out, err);
 	if (rc < 0)
 		sluice_config_clear(out);
 	return rc;

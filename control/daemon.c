@@ -272,8 +272,8 @@ static void on_reload(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	sd_notify(0, "RELOADING=1");
 	if (reload(d, &e) == 0) {
-		log_notice("%s reloaded: services and time-outs; ports, workers, memory and "
-		           "sockets change at the next start",
+		log_notice("%s reloaded: services and time-outs; ports, workers, memory, SNAT "
+		           "addresses and sockets change at the next start",
 		           d->options.config_path);
 	} else {
 		sluice_stats_sync_refused(&d->stats, e.status);
@@ -343,6 +343,8 @@ static int start_state(struct sluice_daemon *d)
 		d->state_open = true;
 		error = load_services(d, &d->config, &e);
 	}
+	if (error >= 0)
+		error = sluice_model_settle(&d->model, &e);
 	if (error < 0)
 		log_refusal(&e);
 	return error < 0 ? error : 0;

@@ -8,6 +8,7 @@
 
 #include "control/address.h"
 #include "control/model_internal.h"
+#include "control/snat.h"
 
 enum {
 	EVENTS_EACH = 4, // more endpoints than these at once become one event
@@ -69,6 +70,27 @@ struct sluice_model_service *sluice_model_service_from(const struct sluice_chang
 fail:
 	sluice_model_service_free(s);
 	return NULL;
+}
+
+int sluice_model_settle(struct sluice_model *m, struct sluice_error *e)
+{
+	for (size_t i = 0; i < m->service_count; i++) {
+		struct sluice_model_service *s = m->services[i];
+		enum sluice_forwarding before = s->spec.forwarding;
+		struct sluice_error why = {0};
+
+		if (sluice_snat_settle(m->snat, &s->spec, &why) < 0)
+			return sluice_error_set(e, why.status, why.code, why.path,
+			                        "service %s/%s of the saved state: %s; start with "
+			                        "snat.addresses that suit it, and change it before "
+			                        "them",
+			                        s->spec.namespace_, s->spec.name, why.message);
+		if (s->spec.forwarding == before)
+			continue;
+		free(s->saved_text);
+		s->saved_text = NULL;
+	}
+	return 0;
 }
 
 struct sluice_model_service *sluice_model_service_draft(const struct sluice_model_service *live)

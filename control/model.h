@@ -120,6 +120,11 @@ struct sluice_model {
 int sluice_model_init(struct sluice_model *m, const struct sluice_model_hooks *hooks);
 void sluice_model_free(struct sluice_model *m);
 
+// At the start, when the saved services and the file's are known: how they are forwarded follows
+// the configuration's SNAT addresses, which the state does not have. -EINVAL: *e names one that
+// can't be.
+int sluice_model_settle(struct sluice_model *m, struct sluice_error *e);
+
 // The service or NULL.
 struct sluice_model_service *sluice_model_find(const struct sluice_model *m, const char *namespace_,
                                                const char *name);

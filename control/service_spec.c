@@ -127,9 +127,9 @@ int sluice_service_spec_compare(const struct sluice_service_spec *a,
 bool sluice_service_spec_same_options(const struct sluice_service_spec *a,
                                       const struct sluice_service_spec *b)
 {
-	return a->forwarding == b->forwarding && a->external_policy == b->external_policy &&
-	       a->on_empty == b->on_empty && a->table_size == b->table_size &&
-	       a->affinity_timeout == b->affinity_timeout &&
+	return a->forwarding == b->forwarding && a->forwarding_given == b->forwarding_given &&
+	       a->external_policy == b->external_policy && a->on_empty == b->on_empty &&
+	       a->table_size == b->table_size && a->affinity_timeout == b->affinity_timeout &&
 	       a->server_id_length == b->server_id_length;
 }
 

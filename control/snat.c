@@ -31,8 +31,10 @@ int sluice_snat_settle(const struct sluice_snat_pool *pool, struct sluice_servic
 	if (is_snat(pool, &spec->address))
 		return sluice_error_set(err, 422, "snat", "ip", "%s is one of snat.addresses",
 		                        sluice_address_format(&spec->address, text));
-	if (!spec->forwarding_given && spec->external_policy == SLUICE_POLICY_CLUSTER && possible)
-		spec->forwarding = SLUICE_FORWARD_FULLNAT;
+	if (!spec->forwarding_given)
+		spec->forwarding = spec->external_policy == SLUICE_POLICY_CLUSTER && possible
+		                           ? SLUICE_FORWARD_FULLNAT
+		                           : SLUICE_FORWARD_NAT;
 	if (spec->forwarding == SLUICE_FORWARD_FULLNAT && !possible)
 		return sluice_error_set(err, 422, "snat", "forwarding",
 		                        "fullnat needs an IPv%d address in the configuration's "

@@ -39,8 +39,11 @@ static void write_endpoint(struct sluice_strbuf *b, const struct sluice_model_en
 static int write_service(struct sluice_strbuf *b, const struct sluice_model_service *s)
 {
 	json_t *spec = sluice_service_spec_write(&s->spec);
-	char *text = spec ? json_dumps(spec, JSON_COMPACT) : NULL;
+	char *text;
 
+	if (spec && !s->spec.forwarding_given) // the next start's configuration may say otherwise
+		json_object_del(spec, "forwarding");
+	text = spec ? json_dumps(spec, JSON_COMPACT) : NULL;
 	json_decref(spec);
 	if (!text)
 		return -ENOMEM;

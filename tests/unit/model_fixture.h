@@ -14,6 +14,7 @@
 
 #include "control/change.h"
 #include "control/model.h"
+#include "dataplane/snat_table.h"
 
 #define TOMCAT                                                                                     \
 	"name: tomcat\nip: 10.96.43.114\nport: 8080\n"                                             \
@@ -87,6 +88,16 @@ static inline int fixture_delete(struct sluice_model *m, const char *name, struc
 	strcpy(service.name, name);
 	return sluice_model_apply(
 	        m, &(struct sluice_edit){.kind = SLUICE_EDIT_DELETE, .name = &service}, e);
+}
+
+// SNAT addresses: 172.17.0.1 and no IPv6 one.
+static inline const struct sluice_snat_pool *fixture_snat(void)
+{
+	static struct sluice_snat_pool pool = {.count = 1, .first_port = 1024, .last_port = 32767};
+
+	pool.addresses[0] =
+	        (struct sluice_address){.bytes = {[10] = 0xff, [11] = 0xff, 172, 17, 0, 1}};
+	return &pool;
 }
 
 // The endpoint 172.17.0.LAST:8080 of default/NAME.

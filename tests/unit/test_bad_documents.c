@@ -165,6 +165,22 @@ static const struct row rows[] = {
         {CONFIG, 400, PORTS "snat: {addresses: [10.0.0.1], ports: 5000-5001}\n",
          "t.yaml:2: snat.ports: '5000-5001' is not a range of 256 or more ports within "
          "1024-65535 (as 1024-32767)"},
+        {CONFIG, 400, PORTS "snat: {addresses: [10.0.0.300]}\n",
+         "t.yaml:2: snat.addresses[0]: '10.0.0.300' is not an IP address"},
+        {CONFIG, 400, PORTS "snat: {addresses: [10.0.0.1], ports: 32767-1024}\n",
+         "t.yaml:2: snat.ports: '32767-1024' is not a range of 256 or more ports within "
+         "1024-65535 (as 1024-32767)"},
+        {CONFIG, 422, PORTS "services: [{" WEB ", forwarding: fullnat}]\n",
+         "t.yaml:2: services[0].forwarding: fullnat needs an IPv4 address in the configuration's "
+         "snat.addresses"},
+        {CONFIG, 422,
+         PORTS "snat: {addresses: ['fd00::1']}\nservices:\n  - {" WEB ", forwarding: fullnat}\n",
+         "t.yaml:4: services[0].forwarding: fullnat needs an IPv4 address in the configuration's "
+         "snat.addresses"},
+        {CONFIG, 422, PORTS "snat: {addresses: [10.0.0.1]}\nservices:\n  - {" WEB "}\n",
+         "t.yaml:4: services[0].ip: 10.0.0.1 is one of snat.addresses"},
+        {APPLY, 400, "snat: {addresses: [10.0.0.1]}\n",
+         "t.yaml:1: snat: 'snat' can only be set in the configuration file"},
         {APPLY, 422, "{" WEB ", forwarding: ipip, targetPort: 8080}\n",
          "t.yaml:1: targetPort: 8080 is not the service's port 80: forwarding by ipip changes no "
          "port"},

@@ -143,6 +143,89 @@ static void test_services_may_swap_addresses_in_one_change(void **state)
 	assert_int_equal(m->generation, 2);
 }
 
+static enum sluice_forwarding forwarding_of(struct sluice_model *m, const char *name)
+{
+	return sluice_model_find(m, "default", name)->spec.forwarding;
+}
+
+#define SERVICE(address, more) "name: a\nip: '" address "'\nport: 80\n" more "\n"
+
+static void test_policy_cluster_means_fullnat_where_there_are_addresses(void **state)
+{
+	static const struct {
+		const char *text;
+		enum sluice_forwarding with, without;
+	} rows[] = {
+	        {SERVICE("10.0.0.1", ""), SLUICE_FORWARD_FULLNAT, SLUICE_FORWARD_NAT},
+	        {SERVICE("10.0.0.1", "externalTrafficPolicy: Cluster"), SLUICE_FORWARD_FULLNAT,
+	         SLUICE_FORWARD_NAT},
+	        {SERVICE("10.0.0.1", "externalTrafficPolicy: Local"), SLUICE_FORWARD_NAT,
+	         SLUICE_FORWARD_NAT},
+	        {SERVICE("10.0.0.1", "forwarding: nat"), SLUICE_FORWARD_NAT, SLUICE_FORWARD_NAT},
+	        {SERVICE("10.0.0.1", "forwarding: gue"), SLUICE_FORWARD_GUE, SLUICE_FORWARD_GUE},
+	        {SERVICE("2001:db8::1", ""), SLUICE_FORWARD_NAT, SLUICE_FORWARD_NAT},
+	};
+	struct sluice_model *m = *state;
+	struct sluice_error e;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		m->snat = fixture_snat();
+		assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, rows[i].text, &e), 1);
+		assert_int_equal(forwarding_of(m, "a"), rows[i].with);
+		fixture_delete(m, "a", &e);
+		m->snat = NULL;
+		assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, rows[i].text, &e), 1);
+		assert_int_equal(forwarding_of(m, "a"), rows[i].without);
+		fixture_delete(m, "a", &e);
+	}
+}
+
+static void test_policy_of_a_kubernetes_service_means_the_same(void **state)
+{
+	struct sluice_model *m = *state;
+	struct sluice_error e;
+	char text[512];
+
+	m->snat = fixture_snat();
+	for (int local = 0; local < 2; local++) {
+		snprintf(text, sizeof(text),
+		         "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: "
+		         "[{port: 80}], externalIPs: [10.0.0.1], externalTrafficPolicy: %s}}",
+		         local ? "Local" : "Cluster");
+		assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, text, &e), 1);
+		assert_int_equal(forwarding_of(m, "a"),
+		                 local ? SLUICE_FORWARD_NAT : SLUICE_FORWARD_FULLNAT);
+	}
+}
+
+static void test_fullnat_needs_an_address_that_is_no_service(void **state)
+{
+	struct sluice_model *m = *state;
+	struct sluice_error e;
+
+	assert_true(fixture_apply(m, SLUICE_EDIT_APPLY, SERVICE("10.0.0.1", "forwarding: fullnat"),
+	                          &e) < 0);
+	assert_int_equal(e.status, 422);
+	assert_string_equal(e.path, "forwarding");
+	assert_non_null(strstr(e.message, "needs an IPv4 address"));
+	m->snat = fixture_snat();
+	assert_true(fixture_apply(m, SLUICE_EDIT_APPLY,
+	                          SERVICE("2001:db8::1", "forwarding: fullnat"), &e) < 0);
+	assert_non_null(strstr(e.message, "needs an IPv6 address"));
+	assert_true(fixture_apply(m, SLUICE_EDIT_APPLY, SERVICE("172.17.0.1", ""), &e) < 0);
+	assert_int_equal(e.status, 422);
+	assert_string_equal(e.path, "ip");
+	assert_int_equal(m->service_count, 0);
+	// To say what holds already is a change all the same: it no longer follows the policy.
+	assert_int_equal(fixture_apply(m, SLUICE_EDIT_APPLY, SERVICE("10.0.0.1", ""), &e), 1);
+	assert_int_equal(
+	        fixture_apply(m, SLUICE_EDIT_APPLY, SERVICE("10.0.0.1", "forwarding: fullnat"), &e),
+	        1);
+	assert_int_equal(
+	        fixture_apply(m, SLUICE_EDIT_APPLY, SERVICE("10.0.0.1", "forwarding: nat"), &e), 1);
+	assert_int_equal(forwarding_of(m, "a"), SLUICE_FORWARD_NAT);
+}
+
 // A service's forwarding changes under its endpoints, where they go with the new mode.
 static void test_forwarding_changes_where_the_endpoints_allow(void **state)
 {
@@ -385,6 +468,9 @@ int main(void)
 	        ROW(test_endpoints_of_one_server_id_are_refused),
 	        ROW(test_affinity_and_quic_are_part_of_a_service),
 	        ROW(test_services_may_swap_addresses_in_one_change),
+	        ROW(test_policy_cluster_means_fullnat_where_there_are_addresses),
+	        ROW(test_policy_of_a_kubernetes_service_means_the_same),
+	        ROW(test_fullnat_needs_an_address_that_is_no_service),
 	        ROW(test_forwarding_changes_where_the_endpoints_allow),
 	        ROW(test_patch_refuses_the_unknown_and_takes_the_known),
 	        ROW(test_if_match_loses_against_a_later_change),

@@ -240,6 +240,69 @@ static void test_directory_belongs_to_one_process(void **unused)
 	sluice_model_free(&second);
 }
 
+// Closes the state, and opens it as the next start would, with these SNAT addresses. Returns what
+// that start says of the services.
+static int restart(struct sluice_state *s, struct sluice_model *m,
+                   const struct sluice_snat_pool *snat, struct sluice_error *e)
+{
+	assert_int_equal(sluice_state_save(s, m), 0);
+	sluice_state_close(s);
+	sluice_model_free(m);
+	open_state(s, m);
+	assert_false(s->fresh);
+	m->snat = snat;
+	*e = (struct sluice_error){0};
+	return sluice_model_settle(m, e);
+}
+
+// Who did not say how he is forwarded follows the configuration from start to start, though what
+// the file says of him is as it was.
+static void test_forwarding_that_nobody_chose_follows_the_configuration(void **unused)
+{
+	static const char text[] = "- {name: a, ip: 10.0.0.1, port: 80}\n"
+	                           "- {name: b, ip: 10.0.0.2, port: 80, forwarding: nat}\n";
+	struct sluice_state s;
+	struct sluice_model m;
+	struct sluice_error e;
+
+	(void)unused;
+	open_state(&s, &m);
+	assert_int_equal(fixture_apply(&m, SLUICE_EDIT_FILE, text, &e), 1);
+	for (int i = 0; i < 4; i++) {
+		const struct sluice_snat_pool *snat = i % 2 ? NULL : fixture_snat();
+
+		assert_int_equal(restart(&s, &m, snat, &e), 0);
+		assert_int_equal(fixture_apply(&m, SLUICE_EDIT_FILE, text, &e), 0);
+		assert_int_equal(m.services[0]->spec.forwarding,
+		                 snat ? SLUICE_FORWARD_FULLNAT : SLUICE_FORWARD_NAT);
+		assert_int_equal(m.services[1]->spec.forwarding, SLUICE_FORWARD_NAT);
+	}
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+}
+
+// A start without the addresses that saved services need is refused, not made something else of.
+static void test_forwarding_that_was_chosen_needs_its_addresses_still(void **unused)
+{
+	struct sluice_state s;
+	struct sluice_model m;
+	struct sluice_error e;
+
+	(void)unused;
+	open_state(&s, &m);
+	m.snat = fixture_snat();
+	assert_int_equal(fixture_apply(&m, SLUICE_EDIT_APPLY,
+	                               "{name: a, ip: 10.0.0.1, port: 80, forwarding: fullnat}",
+	                               &e),
+	                 1);
+	assert_true(restart(&s, &m, NULL, &e) < 0);
+	assert_non_null(strstr(e.message, "service default/a of the saved state: fullnat needs"));
+	assert_int_equal(restart(&s, &m, fixture_snat(), &e), 0);
+	assert_int_equal(m.services[0]->spec.forwarding, SLUICE_FORWARD_FULLNAT);
+	sluice_state_close(&s);
+	sluice_model_free(&m);
+}
+
 int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -248,6 +311,8 @@ int main(void)
 	        ROW(test_broken_file_is_kept_aside),
 	        ROW(test_endpoints_that_cannot_be_are_refused),
 	        ROW(test_tunnels_and_their_endpoints_of_both_families_come_back),
+	        ROW(test_forwarding_that_nobody_chose_follows_the_configuration),
+	        ROW(test_forwarding_that_was_chosen_needs_its_addresses_still),
 	        ROW(test_directory_belongs_to_one_process),
 	};
 
