@@ -424,6 +424,7 @@ static size_t returning_endpoints(const struct compiler *c, const struct placed_
 }
 
 // Fullnat's endpoints answer to our addresses: they explain nothing, but they have to be known.
+// They are listed under frontend 0.
 static bool is_candidate(const struct compiler *c, const struct placed_frontend *f)
 {
 	return c->in->model->services[f->service]->spec.forwarding != SLUICE_FORWARD_FULLNAT;
@@ -480,14 +481,45 @@ static int compile_return_addresses(struct compiler *c, struct sluice_target_tab
 	return 0;
 }
 
+// Lists what endpoints may answer for, and those that may at all, in the candidates' order.
+static void group_candidates(struct compiler *c, const struct candidate *list, size_t count,
+                             struct sluice_return_candidate *candidates,
+                             struct sluice_return *returns, struct sluice_target *targets,
+                             struct sluice_target *snat_targets, struct sluice_target_table *table)
+{
+	struct sluice_steer_sets *sets = &c->out->steer;
+	struct sluice_return *r = returns;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct sluice_target *t = &list[i].endpoint;
+		bool fullnat = list[i].is.frontend == 0;
+
+		if (i == 0 || memcmp(t, &list[i - 1].endpoint, sizeof(*t)) != 0) {
+			r = i == 0 ? r : r + 1;
+			r->first = n;
+			sluice_target_table_set(table, t, (uint32_t)(r - returns));
+			if (fullnat) // they stand first
+				snat_targets[sets->snat_target_count++] = *t;
+		}
+		if (fullnat)
+			continue;
+		if (r->count++ == 0)
+			targets[sets->return_target_count++] = *t;
+		candidates[n++] = list[i].is;
+	}
+	sets->return_targets = targets;
+	sets->snat_targets = snat_targets;
+}
+
 static int compile_returns(struct compiler *c)
 {
 	struct sluice_snapshot *s = &c->out->snapshot;
-	size_t count, groups = 0, explained = 0;
+	size_t count;
 	struct candidate *list = list_candidates(c, &count);
 	struct sluice_return_candidate *candidates;
+	struct sluice_target *targets, *snat_targets;
 	struct sluice_target_table *table;
-	struct sluice_target *targets;
 	struct sluice_return *returns;
 
 	if (!list)
@@ -495,30 +527,17 @@ static int compile_returns(struct compiler *c)
 	candidates = block(c, count, sizeof(*candidates));
 	returns = block(c, count, sizeof(*returns));
 	targets = block(c, count, sizeof(*targets));
+	snat_targets = block(c, count, sizeof(*snat_targets));
 	table = sluice_target_table_new(2 * count + 1);
-	if (!candidates || !returns || !targets || !table || own(c, table) != 0) {
+	if (!candidates || !returns || !targets || !snat_targets || !table || own(c, table) != 0) {
 		free(list);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < count; i++) {
-		if (i == 0 || memcmp(&list[i].endpoint, &list[i - 1].endpoint,
-		                     sizeof(list[i].endpoint)) != 0) {
-			targets[groups] = list[i].endpoint;
-			returns[groups].first = (uint32_t)explained;
-			sluice_target_table_set(table, &list[i].endpoint, (uint32_t)groups);
-			groups++;
-		}
-		if (list[i].is.frontend == 0)
-			continue;
-		candidates[explained++] = list[i].is;
-		returns[groups - 1].count++;
-	}
+	group_candidates(c, list, count, candidates, returns, targets, snat_targets, table);
 	free(list);
 	s->returns = returns;
 	s->return_candidates = candidates;
 	s->return_table = table;
-	c->out->steer.return_targets = targets;
-	c->out->steer.return_target_count = groups;
 	return compile_return_addresses(c, table);
 }
 

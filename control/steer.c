@@ -303,6 +303,7 @@ static int wanted_build(struct sluice_key_set *want, const struct sluice_steer_s
 	        [STEER_SET_RETURN_ADDRESSES] = {sets->return_addresses, sets->return_address_count},
 	        [STEER_SET_VIRTUAL_TARGETS] = {sets->virtual_targets, sets->virtual_target_count},
 	        [STEER_SET_RETURN_TARGETS] = {sets->return_targets, sets->return_target_count},
+	        [STEER_SET_SNAT_TARGETS] = {sets->snat_targets, sets->snat_target_count},
 	};
 
 	for (unsigned set = 0; set < STEER_SETS; set++) {

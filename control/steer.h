@@ -28,8 +28,10 @@ struct sluice_steer;
 struct sluice_steer_sets {
 	const struct sluice_target *virtual_targets; // destination: VIP and port, node ports too
 	size_t virtual_target_count;
-	const struct sluice_target *return_targets; // source: endpoints
+	const struct sluice_target *return_targets; // source: endpoints that answer to clients
 	size_t return_target_count;
+	const struct sluice_target *snat_targets; // source: endpoints that answer to snat_addresses
+	size_t snat_target_count;
 	// Fragments that have no ports: destination VIPs, not the host's own addresses, as these
 	// get fragments of other traffic too; source endpoints.
 	const struct sluice_address *virtual_addresses;
@@ -39,7 +41,7 @@ struct sluice_steer_sets {
 	// The host's own addresses: what endpoints send there is the kernel's (answers to probes).
 	const struct sluice_address *local_addresses;
 	size_t local_address_count;
-	// Addresses and ports (host byte order) that we send from: what endpoints send there is
+	// Addresses and ports (host byte order) that we send from: what snat_targets send there is
 	// ours, even where the address is the host's own.
 	const struct sluice_address *snat_addresses;
 	size_t snat_address_count;

@@ -37,6 +37,7 @@ const struct steer_set_kind sluice_steer_set_kinds[STEER_SETS] = {
         [STEER_SET_RETURN_ADDRESSES] = {STEER_RETURN_ADDRESSES, sizeof(struct steer_address)},
         [STEER_SET_VIRTUAL_TARGETS] = {STEER_VIRTUAL_TARGETS, sizeof(struct steer_target)},
         [STEER_SET_RETURN_TARGETS] = {STEER_RETURN_TARGETS, sizeof(struct steer_target)},
+        [STEER_SET_SNAT_TARGETS] = {STEER_SNAT_TARGETS, sizeof(struct steer_target)},
 };
 
 // A program's information, the file descriptor still open. Returns it, or -errno.

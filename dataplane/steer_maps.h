@@ -35,6 +35,7 @@ struct steer_datagram {
 #define STEER_RETURN_ADDRESSES  "return_addrs"
 #define STEER_LOCAL_ADDRESSES   "local_addrs"
 #define STEER_SNAT_ADDRESSES    "snat_addrs"
+#define STEER_SNAT_TARGETS      "snat_targets"
 #define STEER_SNAT_PORTS        "snat_ports"
 #define STEER_PORT_MAC          "port_mac"
 
@@ -52,6 +53,7 @@ struct steer_datagram {
 
 STEER_SET(virtual_targets, struct steer_target, 1 << 16);
 STEER_SET(return_targets, struct steer_target, 1 << 20);
+STEER_SET(snat_targets, struct steer_target, 1 << 20);
 STEER_SET(virtual_addrs, struct steer_address, 1 << 16);
 STEER_SET(return_addrs, struct steer_address, 1 << 20);
 STEER_SET(local_addrs, struct steer_address, 1 << 16);

@@ -192,9 +192,10 @@ static __always_inline _Bool steer_is_ours(const struct steer_target *source,
 {
 	if (bpf_map_lookup_elem(&virtual_targets, destination))
 		return 1;
-	return bpf_map_lookup_elem(&return_targets, source) &&
-	       (!bpf_map_lookup_elem(&local_addrs, &destination->address) ||
-	        steer_is_snat(destination));
+	if (bpf_map_lookup_elem(&return_targets, source) &&
+	    !bpf_map_lookup_elem(&local_addrs, &destination->address))
+		return 1;
+	return steer_is_snat(destination) && bpf_map_lookup_elem(&snat_targets, source);
 }
 
 // Unreachable, time exceeded, parameter problem, packet too big.

@@ -161,6 +161,10 @@ static struct frame frame_build(const struct shape *shape)
 #define BACKEND6 "2001:db8:2::5"
 #define HOST     "192.0.2.1"
 #define HOST6    "2001:db8:3::1"
+#define FARM     "172.17.0.6" // an endpoint of fullnat
+#define FARM6    "2001:db8:2::6"
+#define SNAT     "192.0.2.200" // not one of the host's own addresses
+#define SNAT6    "2001:db8:3::200"
 
 #define TO_VIP                                                                                     \
 	.source = CLIENT, .destination = VIP, .source_port = 40000, .destination_port = 8080,      \
@@ -175,11 +179,19 @@ static struct frame frame_build(const struct shape *shape)
 	.source = BACKEND6, .destination = CLIENT6, .source_port = 80, .destination_port = 40000,  \
 	.protocol = IPPROTO_TCP
 
+#define FROM_FARM                                                                                  \
+	.source = FARM, .destination = HOST, .source_port = 80, .destination_port = 20000,         \
+	.protocol = IPPROTO_TCP
+#define FROM_FARM6                                                                                 \
+	.source = FARM6, .destination = HOST6, .source_port = 80, .destination_port = 20000,       \
+	.protocol = IPPROTO_TCP
+
 // A row says how it differs from its start.
 #pragma GCC diagnostic ignored "-Woverride-init"
 
 // The sets: VIP:8080/TCP, VIP:53/UDP, HOST:30854/TCP (a node port); BACKEND:80/TCP; and the same
-// of IPv6. Local addresses: HOST, and the VIPs, as they are on lo.
+// of IPv6. Local addresses: HOST, and the VIPs, as they are on lo. Fullnat sends from HOST and
+// SNAT, ports 1024-32767, to FARM:80/TCP.
 static const struct row {
 	const char *what;
 	enum verdict expected;
@@ -262,6 +274,25 @@ static const struct row {
          OURS,
          {FROM_BACKEND, .destination = VIP, .destination_port = 8080}},
         {"a backend to the VIP's other port", PASS, {FROM_BACKEND, .destination = VIP}},
+        {"answer to us, at the host's own address", OURS, {FROM_FARM}},
+        {"answer to us, at the host's own address, IPv6", OURS, {FROM_FARM6}},
+        {"answer to us, at an address for that", OURS, {FROM_FARM, .destination = SNAT}},
+        {"answer to us, at an address for that, IPv6", OURS, {FROM_FARM6, .destination = SNAT6}},
+        {"the first of our ports", OURS, {FROM_FARM, .destination_port = 1024}},
+        {"the last of our ports", OURS, {FROM_FARM6, .destination_port = 32767}},
+        {"below our ports", PASS, {FROM_FARM, .destination_port = 1023}},
+        {"above our ports: the host's probe", PASS, {FROM_FARM, .destination_port = 32768}},
+        {"another address", PASS, {FROM_FARM, .destination = "192.0.2.201"}},
+        {"fullnat's endpoint, to who spoke to it directly",
+         PASS,
+         {FROM_FARM, .destination = CLIENT}},
+        {"another port of fullnat's endpoint", PASS, {FROM_FARM, .source_port = 22}},
+        {"a backend to such a port of the host",
+         PASS,
+         {FROM_BACKEND, .destination = HOST, .destination_port = 20000}},
+        {"anybody to such a port of the host",
+         PASS,
+         {TO_VIP, .destination = HOST, .destination_port = 20000}},
         {"ICMP to the VIP", PASS, {TO_VIP, .protocol = IPPROTO_ICMP}},
         {"ICMPv6 to the VIP (ND)", PASS, {TO_VIP6, .protocol = IPPROTO_ICMPV6}},
         {"SCTP to the VIP", PASS, {TO_VIP, .protocol = IPPROTO_SCTP}},
@@ -284,6 +315,13 @@ static const struct row {
 	.protocol = IPPROTO_TCP
 #define TO_BACKEND6                                                                                \
 	.source = CLIENT6, .destination = BACKEND6, .source_port = 40000, .destination_port = 80,  \
+	.protocol = IPPROTO_TCP
+
+#define TO_FARM                                                                                    \
+	.source = HOST, .destination = FARM, .source_port = 20000, .destination_port = 80,         \
+	.protocol = IPPROTO_TCP
+#define TO_FARM6                                                                                   \
+	.source = HOST6, .destination = FARM6, .source_port = 20000, .destination_port = 80,       \
 	.protocol = IPPROTO_TCP
 
 #define TUNNEL(next)  .source = HOST, .destination = BACKEND, .protocol = (next)
@@ -357,6 +395,13 @@ static const struct error {
          1,
          {BY_ROUTER6(HOST6)},
          {TO_BACKEND6, .source = HOST6}},
+        {"about what we sent", OURS, 3, {BY_ROUTER(HOST)}, {TO_FARM}},
+        {"about what we sent, IPv6", OURS, 2, {BY_ROUTER6(HOST6)}, {TO_FARM6}},
+        {"about the host's probe of fullnat's endpoint",
+         PASS,
+         3,
+         {BY_ROUTER(HOST)},
+         {TO_FARM, .source_port = 40000}},
         {"in a tunnel", OURS, 3, {BY_ROUTER(HOST)}, {TUNNEL(IPPROTO_IPIP)}, {TO_VIP}},
         {"in a tunnel, IPv6 in IPv4",
          OURS,
@@ -459,7 +504,12 @@ static void insert(struct bpf_object *o, const char *map, const void *key)
 
 static void fill(struct bpf_object *o)
 {
-	static const char *const addresses[2][4] = {{VIP, BACKEND, HOST}, {VIP6, BACKEND6, HOST6}};
+	static const char *const addresses[2][5] = {{VIP, BACKEND, HOST, FARM, SNAT},
+	                                            {VIP6, BACKEND6, HOST6, FARM6, SNAT6}};
+	uint32_t first = 0, ports = 1024 << 16 | 32767;
+	int fd = bpf_object__find_map_fd_by_name(o, STEER_SNAT_PORTS);
+
+	assert_int_equal(bpf_map_update_elem(fd, &first, &ports, BPF_ANY), 0);
 
 	for (unsigned i = 0; i < 2; i++) {
 		const char *const *a = addresses[i];
@@ -473,6 +523,11 @@ static void fill(struct bpf_object *o)
 		t = target(a[2], 30854, IPPROTO_TCP);
 		insert(o, STEER_VIRTUAL_TARGETS, &t);
 		insert(o, STEER_LOCAL_ADDRESSES, &t.address);
+		insert(o, STEER_SNAT_ADDRESSES, &t.address);
+		t = target(a[4], 0, 0);
+		insert(o, STEER_SNAT_ADDRESSES, &t.address);
+		t = target(a[3], 80, IPPROTO_TCP);
+		insert(o, STEER_SNAT_TARGETS, &t);
 		t = target(a[1], 80, IPPROTO_TCP);
 		insert(o, STEER_RETURN_TARGETS, &t);
 		insert(o, STEER_RETURN_ADDRESSES, &t.address);

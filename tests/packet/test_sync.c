@@ -94,6 +94,8 @@ static void assert_maps_hold(struct fixture *f, const struct sluice_steer_sets *
 		                 sets->return_targets, sets->return_target_count);
 		assert_map_holds(bpf_object__find_map_fd_by_name(o, "virtual_targets"),
 		                 sets->virtual_targets, sets->virtual_target_count);
+		assert_map_holds(bpf_object__find_map_fd_by_name(o, "snat_targets"),
+		                 sets->snat_targets, sets->snat_target_count);
 	}
 }
 
@@ -116,6 +118,27 @@ static void the_address_is_followed(void **state)
 	assert_memory_equal(&mac, "\x02\0\0\0\0\x99\0\0", sizeof(mac));
 }
 
+// An endpoint's answer to us is known by these ports, whatever the program had before.
+static void the_ports_that_we_send_from_are_followed(void **state)
+{
+	struct fixture *f = *state;
+	struct sluice_address address = sluice_address_from_v4(0x0100007f);
+	struct sluice_steer_sets sets = {.snat_addresses = &address, .snat_address_count = 1};
+	uint32_t first = 0, ports, wanted[] = {1024 << 16 | 32767, 2000 << 16 | 2999};
+
+	for (unsigned k = 0; k < 2; k++) {
+		sets.snat_first_port = (uint16_t)(wanted[k] >> 16);
+		sets.snat_last_port = (uint16_t)wanted[k];
+		assert_int_equal(sluice_steer_sync(f->steer, &sets), 0);
+		for (unsigned i = 0; i < PORTS; i++) {
+			int map = bpf_object__find_map_fd_by_name(f->objects[i], "snat_ports");
+
+			assert_int_equal(bpf_map_lookup_elem(map, &first, &ports), 0);
+			assert_int_equal(ports, wanted[k]);
+		}
+	}
+}
+
 static void maps_follow_the_sets(void **state)
 {
 	struct fixture *f = *state;
@@ -126,6 +149,8 @@ static void maps_follow_the_sets(void **state)
 		sets.return_target_count = (size_t)(random() % (TARGETS / 2));
 		sets.virtual_targets = &f->targets[random() % (TARGETS / 2)];
 		sets.virtual_target_count = (size_t)(random() % 3);
+		sets.snat_targets = &f->targets[random() % (TARGETS / 2)];
+		sets.snat_target_count = (size_t)(random() % 100);
 		assert_int_equal(sluice_steer_sync(f->steer, &sets), 0);
 		assert_maps_hold(f, &sets);
 	}
@@ -209,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_address_is_followed),
+	        cmocka_unit_test(the_ports_that_we_send_from_are_followed),
 	        cmocka_unit_test(maps_follow_the_sets),
 	        cmocka_unit_test(repeated_targets_count_once),
 	        cmocka_unit_test(removal_goes_on_past_a_missing_key),
