@@ -29,17 +29,34 @@ enum {
 static const struct {
 	const char *prefix;
 	enum sluice_port_kind kind;
-	bool unsupported;
 } devices[] = {
         {"af_xdp:", SLUICE_PORT_AF_XDP},
         {"vdev:", SLUICE_PORT_VDEV},
-        {"pci:", 0, true},
+        {"pci:", SLUICE_PORT_PCI},
 };
 
 static bool is_interface_name(const char *name)
 {
 	return name[0] != '\0' && strlen(name) < IFNAMSIZ && strpbrk(name, "/: \t\r\n") == NULL &&
 	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+// Domain, bus, device and function, as DPDK and sysfs write them.
+static bool is_bdf(const char *text)
+{
+	static const char shape[] = "xxxx:xx:xx.f";
+
+	if (strlen(text) != sizeof(shape) - 1)
+		return false;
+	for (size_t i = 0; shape[i]; i++) {
+		if (shape[i] == 'x' && strchr("0123456789abcdef", text[i]) == NULL)
+			return false;
+		if (shape[i] == 'f' && (text[i] < '0' || text[i] > '7'))
+			return false;
+		if (shape[i] != 'x' && shape[i] != 'f' && text[i] != shape[i])
+			return false;
+	}
+	return true;
 }
 
 static int check_argument(const struct sluice_node *node, const struct sluice_config_port *port,
@@ -53,6 +70,10 @@ static int check_argument(const struct sluice_node *node, const struct sluice_co
 		                         port->argument);
 	if (port->kind == SLUICE_PORT_VDEV && strpbrk(port->argument, " \t\r\n") != NULL)
 		return sluice_node_error(node, err, BAD, "'%.80s' has blanks in it",
+		                         port->argument);
+	if (port->kind == SLUICE_PORT_PCI && !is_bdf(port->argument))
+		return sluice_node_error(node, err, BAD,
+		                         "'%.80s' is not a PCI address (as 0000:03:00.0)",
 		                         port->argument);
 	return 0;
 }
@@ -71,17 +92,25 @@ static int read_device(const struct sluice_node *node, const struct sluice_field
 
 		if (strncmp(port->device, devices[i].prefix, len) != 0)
 			continue;
-		if (devices[i].unsupported)
-			return sluice_node_error(node, err, 422, "unsupported",
-			                         "'%s' devices are not supported by this version "
-			                         "(supported: af_xdp:IFACE, vdev:ARGS)",
-			                         devices[i].prefix);
 		port->kind = devices[i].kind;
 		port->argument = port->device + len;
 		return check_argument(node, port, err);
 	}
-	return sluice_node_error(node, err, BAD, "%s is not a device (af_xdp:IFACE, vdev:ARGS)",
+	return sluice_node_error(node, err, BAD,
+	                         "%s is not a device (af_xdp:IFACE, pci:BDF, vdev:ARGS)",
 	                         sluice_node_show(node, shown, sizeof(shown)));
+}
+
+static int read_interface(const struct sluice_node *node, const struct sluice_field *field,
+                          void *out, struct sluice_error *err)
+{
+	int rc = sluice_read_string(node, field, out, err);
+	const char *name = rc == 0 ? *(char **)out : "";
+
+	if (rc == 0 && !is_interface_name(name))
+		return sluice_node_error(node, err, BAD, "'%.80s' is not an interface's name",
+		                         name);
+	return rc;
 }
 
 static const struct sluice_field port_fields[] = {
@@ -92,18 +121,40 @@ static const struct sluice_field port_fields[] = {
          .min = 1,
          .max = SLUICE_WORKERS_MAX,
          .extra = "a number of queues"},
+        {.key = "interface",
+         .read = read_interface,
+         .offset = offsetof(struct sluice_config_port, interface)},
 };
 static const struct sluice_field_table port_table = SLUICE_FIELD_TABLE(port_fields);
+
+// A card needs a face, under a name that stays; a virtual device has one where it is named.
+static int default_interface(const struct sluice_node *node, struct sluice_config_port *port,
+                             size_t index, struct sluice_error *err)
+{
+	char name[IFNAMSIZ];
+
+	if (port->kind != SLUICE_PORT_PCI || port->interface != NULL)
+		return 0;
+	snprintf(name, sizeof(name), "sluice%zu", index);
+	port->interface = strdup(name);
+	return port->interface != NULL ? 0 : sluice_node_no_memory(node, err);
+}
 
 static int read_port(const struct sluice_node *node, struct sluice_config *config,
                      struct sluice_error *err)
 {
 	struct sluice_config_port *port = &config->ports[config->port_count++];
-	struct sluice_node device;
+	struct sluice_node device, interface;
 	int rc;
 
 	port->queues = 1;
 	rc = sluice_fields_read(node, &port_table, port, NULL, err);
+	if (rc == 0 && port->kind == SLUICE_PORT_AF_XDP &&
+	    sluice_node_member(node, "interface", &interface))
+		return sluice_node_error(&interface, err, BAD,
+		                         "an af_xdp port is the kernel's interface already");
+	if (rc == 0)
+		rc = default_interface(node, port, config->port_count - 1, err);
 	for (size_t i = 0; rc == 0 && i + 1 < config->port_count; i++) {
 		if (strcmp(config->ports[i].device, port->device) == 0 &&
 		    sluice_node_member(node, "device", &device))
@@ -473,8 +524,10 @@ int sluice_config_load(const char *path, struct sluice_config *out, struct sluic
 
 void sluice_config_clear(struct sluice_config *config)
 {
-	for (size_t i = 0; i < config->port_count; i++)
+	for (size_t i = 0; i < config->port_count; i++) {
 		free(config->ports[i].device);
+		free(config->ports[i].interface);
+	}
 	free(config->cluster.seed);
 	free(config->announce);
 	free(config->control.socket);

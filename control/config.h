@@ -26,8 +26,9 @@
 struct sluice_config_port {
 	char *device; // as written: "af_xdp:eth1"
 	enum sluice_port_kind kind;
-	const char *argument; // behind the colon, within device: interface name, or EAL's --vdev
+	const char *argument; // behind the colon, within device: interface name, EAL's --vdev, BDF
 	uint16_t queues;
+	char *interface; // the kernel face's name; NULL: none
 };
 
 enum sluice_idle {

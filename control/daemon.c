@@ -189,6 +189,19 @@ static void on_drain(evutil_socket_t fd, short what, void *argument)
 	sluice_dataplane_drain(d->dataplane, send_slowly, d);
 }
 
+static void follow_faces(struct sluice_daemon *d)
+{
+	for (unsigned i = 0; i < d->port_count; i++) {
+		const struct sluice_kernel_link *face;
+
+		if (!d->ports[i].has_face)
+			continue;
+		face = sluice_kernel_link_find(d->kernel, (uint32_t)d->ports[i].ifindex);
+		if (face && face->up)
+			sluice_port_face_follow(&d->ports[i], face->mtu, face->running);
+	}
+}
+
 static void on_second(evutil_socket_t fd, short what, void *argument)
 {
 	struct sluice_daemon *d = argument;
@@ -196,6 +209,7 @@ static void on_second(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	sluice_stats_sample(&d->stats);
+	follow_faces(d);
 }
 
 static void on_kernel_changed(void *context, unsigned what)
@@ -372,6 +386,7 @@ static struct sluice_port_config port_config(const struct sluice_config *c, size
 	        .kind = c->ports[i].kind,
 	        .device = c->ports[i].argument,
 	        .queues = c->ports[i].queues,
+	        .face = c->ports[i].interface,
 	};
 }
 
@@ -399,6 +414,7 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 {
 	const struct sluice_config *c = &d->config;
 	unsigned cores[SLUICE_WORKERS_MAX];
+	const char *cards[SLUICE_PORTS_MAX];
 	struct sluice_eal_config eal = {
 	        .program = "sluiced",
 	        .worker_cores = cores,
@@ -406,6 +422,7 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 	        .hugepages = (enum sluice_hugepages)c->memory.hugepages,
 	        .log_level = d->options.log_level > SLUICE_LOG_WARNING ? SLUICE_LOG_WARNING
 	                                                               : d->options.log_level,
+	        .pci = cards,
 	        .extra = d->options.eal_arguments,
 	        .extra_count = d->options.eal_argument_count,
 	};
@@ -415,6 +432,9 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 		return error;
 	for (size_t i = 0; i < c->workers.core_count; i++)
 		cores[i] = c->workers.cores[i];
+	for (size_t i = 0; i < c->port_count; i++)
+		if (c->ports[i].kind == SLUICE_PORT_PCI)
+			cards[eal.pci_count++] = c->ports[i].argument;
 	error = sluice_eal_cores(&eal, &d->eal);
 	if (error)
 		return error;

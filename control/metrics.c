@@ -51,6 +51,7 @@ struct port_column {
 struct port_row {
 	struct sluice_traffic io;
 	uint64_t passed, missed, errors, up;
+	uint64_t kernel_sent, kernel_lost;
 };
 
 static const struct port_column port_columns[] = {
@@ -68,6 +69,10 @@ static const struct port_column port_columns[] = {
          offsetof(struct port_row, errors), SLUICE_METRIC_COUNTER},
         {"sluice_passed_packets", "Packets handed to the kernel.",
          offsetof(struct port_row, passed), SLUICE_METRIC_COUNTER},
+        {"sluice_port_kernel_sent_packets", "Packets that the kernel sent through the port's face.",
+         offsetof(struct port_row, kernel_sent), SLUICE_METRIC_COUNTER},
+        {"sluice_port_kernel_lost_packets", "Packets of the kernel's that the port did not take.",
+         offsetof(struct port_row, kernel_lost), SLUICE_METRIC_COUNTER},
         {"sluice_port_up", "Whether the link is up.", offsetof(struct port_row, up),
          SLUICE_METRIC_GAUGE},
 };
@@ -83,6 +88,7 @@ static void write_ports(struct sluice_exposition *x, const struct sluice_stats *
 		if (source->port_link && !source->port_link(source->context, i, &link))
 			link.up = false;
 		sluice_stats_port(s, i, &rows[i].io, &rows[i].passed);
+		sluice_stats_port_kernel(s, i, &rows[i].kernel_sent, &rows[i].kernel_lost);
 		rows[i].missed = link.missed;
 		rows[i].errors = link.errors;
 		rows[i].up = link.up;

@@ -136,6 +136,18 @@ void sluice_stats_port(const struct sluice_stats *s, size_t port, struct sluice_
 		*passed += sluice_counter_read(&s->source->drained->ports[port].passed);
 }
 
+void sluice_stats_port_kernel(const struct sluice_stats *s, size_t port, uint64_t *sent,
+                              uint64_t *lost)
+{
+	*sent = *lost = 0;
+	for (size_t i = 0; i < s->source->worker_count; i++) {
+		const struct sluice_port_counters *c = &s->source->workers[i].counters->ports[port];
+
+		*sent += sluice_counter_read(&c->kernel_sent);
+		*lost += sluice_counter_read(&c->kernel_lost);
+	}
+}
+
 uint64_t sluice_stats_drops(const struct sluice_stats *s, enum sluice_drop reason)
 {
 	uint64_t sum = 0;

@@ -119,6 +119,9 @@ void sluice_stats_published(struct sluice_stats *s, const struct sluice_update_r
 void sluice_stats_read_slot(void *stats, uint32_t slot, struct sluice_traffic *out);
 void sluice_stats_port(const struct sluice_stats *s, size_t port, struct sluice_traffic *io,
                        uint64_t *passed);
+// What the kernel sent through a port's face.
+void sluice_stats_port_kernel(const struct sluice_stats *s, size_t port, uint64_t *sent,
+                              uint64_t *lost);
 uint64_t sluice_stats_drops(const struct sluice_stats *s, enum sluice_drop reason);
 
 // What an endpoint counted since it was added, and a service since it was made or the process

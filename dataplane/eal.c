@@ -292,7 +292,10 @@ static void arguments_build(struct arguments *a, const struct sluice_eal_config 
 	argument(a, "%s", config->program ? config->program : "sluiced");
 	arguments_cores(a, eal);
 	argument(a, "--log-level=%d", (int)config->log_level + 1);
-	argument(a, "--no-pci");
+	if (config->pci_count == 0)
+		argument(a, "--no-pci");
+	for (size_t i = 0; i < config->pci_count; i++)
+		argument(a, "--allow=%s", config->pci[i]);
 	argument(a, "--no-telemetry");
 	argument(a, "--file-prefix=sluice");
 	if (eal->hugepages) {

@@ -26,7 +26,9 @@ struct sluice_eal_config {
 	enum sluice_hugepages hugepages;
 	size_t memory;                   // bytes that will be asked for: sluice_eal_memory_estimate
 	enum sluice_log_level log_level; // EAL lines less important than this are not logged
-	char *const *extra;              // the user's own EAL arguments, after all of ours
+	const char *const *pci;          // addresses of the cards to be used, and no others
+	size_t pci_count;
+	char *const *extra; // the user's own EAL arguments, after all of ours
 	size_t extra_count;
 };
 

@@ -26,6 +26,7 @@ enum {
 static const struct sluice_port_kind_ops *const kinds[] = {
         [SLUICE_PORT_AF_XDP] = &sluice_port_af_xdp,
         [SLUICE_PORT_VDEV] = &sluice_port_vdev,
+        [SLUICE_PORT_PCI] = &sluice_port_pci,
 };
 
 int sluice_port_check(const struct sluice_port_config *config)
@@ -126,7 +127,8 @@ static int queues_setup(struct sluice_port *port, struct rte_mempool *pool)
 static int device_create(struct sluice_port *port, const char *arguments,
                          struct rte_eth_dev_info *info)
 {
-	int r = rte_eal_hotplug_add("vdev", port->device, arguments);
+	const char *bus = kinds[port->kind]->bus;
+	int r = rte_eal_hotplug_add(bus, port->device, arguments);
 
 	if (r < 0)
 		return r;
@@ -134,7 +136,7 @@ static int device_create(struct sluice_port *port, const char *arguments,
 	if (r == 0)
 		r = rte_eth_dev_info_get(port->id, info);
 	if (r < 0)
-		rte_eal_hotplug_remove("vdev", port->device);
+		rte_eal_hotplug_remove(bus, port->device);
 	return r;
 }
 
@@ -156,6 +158,8 @@ static int device_start(struct sluice_port *port, const struct rte_eth_dev_info 
 	if (port->ifindex == 0)
 		port->ifindex = (int)info->if_index;
 	port->started = true;
+	// The kernel behind the face wants ND, OSPF and the like.
+	rte_eth_allmulticast_enable(port->id);
 	return 0;
 }
 
@@ -184,11 +188,16 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 	if (r < 0)
 		goto fail;
 	r = device_start(port, &info, pool);
+	if (r < 0) {
+		kind->explain(port);
+		goto fail;
+	}
+	r = config->face ? sluice_face_open(port, config->face, pool) : 0;
 	if (r == 0)
 		return 0;
-	kind->explain(port);
 fail:
-	rte_eal_hotplug_remove("vdev", port->device);
+	port->started = false;
+	rte_eal_hotplug_remove(kind->bus, port->device);
 	return r;
 }
 
@@ -199,12 +208,14 @@ void sluice_port_close(struct sluice_port *port)
 	if (!port->started)
 		return;
 	port->started = false;
+	if (port->has_face)
+		sluice_face_close(port);
 	r = rte_eth_dev_stop(port->id);
 	if (r == 0)
 		r = rte_eth_dev_close(port->id);
 	if (r < 0)
 		log_warning("%s: %s", port->name, strerror(-r));
-	rte_eal_hotplug_remove("vdev", port->device);
+	rte_eal_hotplug_remove(kinds[port->kind]->bus, port->device);
 }
 
 // The AF_XDP driver says up whatever happens: for kernel interfaces the kernel is asked.
@@ -229,7 +240,7 @@ bool sluice_port_link_up(const struct sluice_port *port)
 
 	if (!port->started)
 		return false;
-	if (port->ifindex > 0)
+	if (port->ifindex > 0 && !port->has_face)
 		return interface_running(port);
 	return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status;
 }

@@ -21,12 +21,14 @@ struct rte_mempool;
 enum sluice_port_kind {
 	SLUICE_PORT_AF_XDP,
 	SLUICE_PORT_VDEV,
+	SLUICE_PORT_PCI,
 };
 
 struct sluice_port_config {
 	enum sluice_port_kind kind;
-	const char *device; // what stands after "af_xdp:" or "vdev:"
+	const char *device; // what stands after "af_xdp:", "vdev:" or "pci:"
 	uint16_t queues;    // receive queues, at least 1
+	const char *face;   // name of the kernel face (port_face.c); NULL: none
 };
 
 struct sluice_port {
@@ -35,11 +37,14 @@ struct sluice_port {
 	char device[64]; // DPDK's name
 	enum sluice_port_kind kind;
 	uint16_t id; // DPDK's
-	int ifindex; // 0: no kernel interface
+	int ifindex; // of the kernel's interface, the port's own or its face; 0: none
 	uint8_t mac[6];
 	uint16_t mtu; // largest IP packet, bytes
 	uint16_t rx_queues, tx_queues;
 	bool started;
+	bool has_face;
+	uint16_t face; // DPDK's id of the TAP that is the port's kernel face
+	char face_device[64];
 };
 
 // What the device lost, since it was opened.
@@ -68,4 +73,8 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 void sluice_port_close(struct sluice_port *port);
 
 bool sluice_port_link_up(const struct sluice_port *port);
+
+// Makes the face's carrier the port's link, and the port's MTU the face's, which is where an
+// administrator sets it. To be called now and then, and when the kernel's links changed.
+void sluice_port_face_follow(struct sluice_port *port, uint32_t face_mtu, bool face_running);
 int sluice_port_losses(const struct sluice_port *port, struct sluice_port_losses *losses);

@@ -161,6 +161,7 @@ static void af_xdp_explain(const struct sluice_port *port)
 
 const struct sluice_port_kind_ops sluice_port_af_xdp = {
         .prefix = "af_xdp:",
+        .bus = "vdev",
         .check = af_xdp_check,
         .describe = af_xdp_describe,
         .explain = af_xdp_explain,

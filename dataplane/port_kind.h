@@ -16,6 +16,7 @@ enum {
 
 struct sluice_port_kind_ops {
 	const char *prefix; // of the configuration's device
+	const char *bus;    // DPDK's name for where the device is found
 
 	// As sluice_port_check.
 	int (*check)(const struct sluice_port_config *config);
@@ -31,3 +32,10 @@ struct sluice_port_kind_ops {
 
 extern const struct sluice_port_kind_ops sluice_port_af_xdp;
 extern const struct sluice_port_kind_ops sluice_port_vdev;
+extern const struct sluice_port_kind_ops sluice_port_pci;
+
+// port_face.c: opens the TAP named face, with the port's MAC and MTU, a queue for each of the
+// port's transmit queues, and starts it. 0, or -errno with the reason logged.
+uint16_t sluice_face_mtu(const char *face); // of one that is there; else an Ethernet's
+int sluice_face_open(struct sluice_port *port, const char *face, struct rte_mempool *pool);
+void sluice_face_close(struct sluice_port *port);

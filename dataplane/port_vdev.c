@@ -46,6 +46,7 @@ static void vdev_explain(const struct sluice_port *port)
 
 const struct sluice_port_kind_ops sluice_port_vdev = {
         .prefix = "vdev:",
+        .bus = "vdev",
         .check = vdev_check,
         .describe = vdev_describe,
         .explain = vdev_explain,

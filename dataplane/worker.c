@@ -36,6 +36,7 @@ enum {
 	IDLE_SLEEP_MIN_NS = 10000,
 	IDLE_SLEEP_MAX_NS = 250000,
 	CLOCK_US = 10000,        // how old a worker's idea of the time may be
+	FACE_BUDGET = 500,       // packets a worker hands to a port's kernel face in CLOCK_US
 	TX_PATIENCE_US = 100000, // how long packets wait for a port that takes none
 	HOLD_TRY_US = 10,        // between looks at what is held: a flood of it must not cost more
 };
@@ -44,6 +45,13 @@ struct queue {
 	uint16_t dpdk_port;
 	uint16_t queue;
 	uint8_t port; // index
+};
+
+// A port's kernel face, as a worker has it: a queue of the TAP.
+struct face {
+	bool present;
+	uint16_t dpdk_port;
+	uint16_t budget; // packets that may still go to the kernel in this tick of the clock
 };
 
 struct tx_buffer {
@@ -61,6 +69,7 @@ struct worker {
 	struct tx_buffer tx[SLUICE_PORTS_MAX];
 	struct sluice_hold hold; // fragments that wait for their first
 	uint64_t hold_tried;     // TSC
+	struct face faces[SLUICE_PORTS_MAX];
 	struct sluice_worker_counters counters;
 };
 
@@ -181,6 +190,25 @@ static void hold(struct worker *w, struct sluice_packet *p)
 		drop_fragment(w, p->buffer);
 }
 
+// To the kernel, as it came; no more in a time than leaves the services' traffic its share.
+static void pass(struct worker *w, struct sluice_packet *p)
+{
+	struct face *face = &w->faces[p->port_in];
+	struct rte_mbuf *m = p->buffer;
+
+	if (!face->present) {
+		sluice_count(&w->counters.drops[SLUICE_DROP_NOT_OURS], 1);
+	} else if (face->budget > 0 &&
+	           rte_eth_tx_burst(face->dpdk_port, (uint16_t)w->id, &m, 1) == 1) {
+		face->budget--;
+		sluice_count(&w->counters.ports[p->port_in].passed, 1);
+		return;
+	} else {
+		sluice_count(&w->counters.drops[SLUICE_DROP_KERNEL_FULL], 1);
+	}
+	rte_pktmbuf_free(m);
+}
+
 static void dispose(struct worker *w, struct sluice_packet *p)
 {
 	switch (p->verdict) {
@@ -193,9 +221,8 @@ static void dispose(struct worker *w, struct sluice_packet *p)
 	case SLUICE_VERDICT_HOLD:
 		hold(w, p);
 		break;
-	case SLUICE_VERDICT_PASS: // no port has a kernel face yet
-		sluice_count(&w->counters.drops[SLUICE_DROP_NOT_OURS], 1);
-		rte_pktmbuf_free(p->buffer);
+	case SLUICE_VERDICT_PASS:
+		pass(w, p);
 		break;
 	default: // dropped, and counted by the pipeline
 		rte_pktmbuf_free(p->buffer);
@@ -286,6 +313,40 @@ static void try_held(struct worker *w)
 	run_ready(w);
 }
 
+// What the kernel sends on a port's face goes out by the port. It is no traffic of the services:
+// it has counters of its own.
+static unsigned poll_face(struct worker *w, unsigned port)
+{
+	struct sluice_port_counters *count = &w->counters.ports[port];
+	struct rte_mbuf *mbufs[SLUICE_BURST];
+	uint16_t n, sent;
+
+	n = rte_eth_rx_burst(w->faces[port].dpdk_port, (uint16_t)w->id, mbufs, SLUICE_BURST);
+	if (n == 0)
+		return 0;
+	sent = rte_eth_tx_burst(w->dataplane->ports[port].id, (uint16_t)w->id, mbufs, n);
+	rte_pktmbuf_free_bulk(mbufs + sent, n - sent);
+	sluice_count(&count->kernel_sent, sent);
+	sluice_count(&count->kernel_lost, n - sent);
+	return n;
+}
+
+static unsigned poll_faces(struct worker *w)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->dataplane->port_count; i++)
+		if (w->faces[i].present)
+			n += poll_face(w, i);
+	return n;
+}
+
+static void refill_faces(struct worker *w)
+{
+	for (unsigned i = 0; i < w->dataplane->port_count; i++)
+		w->faces[i].budget = FACE_BUDGET;
+}
+
 // ---- the loop
 
 static uint32_t seconds_since_boot(void)
@@ -334,6 +395,7 @@ static unsigned poll_all(struct worker *w)
 	if (w->hold.count > 0)
 		try_held(w);
 	flush(w);
+	n += poll_faces(w);
 	sluice_count(&w->counters.polls, 1);
 	return n;
 }
@@ -353,6 +415,7 @@ static int run(void *argument)
 		if (begin - pace.clock_read > CLOCK_US * pace.cycles_per_us) {
 			w->pipeline.now = seconds_since_boot();
 			pace.clock_read = begin;
+			refill_faces(w);
 		}
 		if (poll_all(w) > 0) {
 			end = rte_rdtsc();
@@ -410,6 +473,8 @@ static int worker_init(struct worker *w, struct sluice_dataplane *d, unsigned id
 	w->dataplane = d;
 	w->pipeline.counters = &w->counters;
 	w->pipeline.endpoint_counters = counters;
+	for (unsigned i = 0; i < d->port_count; i++)
+		w->faces[i] = (struct face){d->ports[i].has_face, d->ports[i].face, FACE_BUDGET};
 	rte_rcu_qsbr_thread_register(d->rcu, id);
 	return assign_queues(w, d);
 }

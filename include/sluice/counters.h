@@ -49,6 +49,7 @@ static inline uint64_t sluice_counter_read(const sluice_counter *c)
 	X(SNAT_EXHAUSTED, "snat_exhausted",                                                        \
 	  "a new flow found no free address and port, or no room")                                 \
 	X(TX_FULL, "tx_full", "the port out took no more packets")                                 \
+	X(KERNEL_FULL, "kernel_full", "for the kernel, which took no more or had its share")       \
 	X(NO_BUFFER, "no_buffer", "no packet buffer for an answer")
 
 #define X(symbol, label, text) SLUICE_DROP_##symbol,
@@ -65,6 +66,8 @@ struct sluice_port_counters {
 	sluice_counter rx_packets, rx_bytes;
 	sluice_counter tx_packets, tx_bytes;
 	sluice_counter passed; // handed to the kernel: not ours, or for it to resolve the next hop
+	// What the kernel sent through the port's kernel face; not among rx and tx.
+	sluice_counter kernel_sent, kernel_lost;
 };
 
 // Writer: the worker. Reader: control.

@@ -63,10 +63,14 @@ static const struct row rows[] = {
         {CONFIG, 400, "ports: []\n", "t.yaml:1: ports: 0 ports: there must be 1-16"},
         {CONFIG, 400, "ports:\n", "t.yaml:1: ports: null is not a list"},
         {CONFIG, 400, "ports:\n  - device: eth1\n",
-         "t.yaml:2: ports[0].device: 'eth1' is not a device (af_xdp:IFACE, vdev:ARGS)"},
-        {CONFIG, 422, "ports:\n  - queues: 1\n    device: pci:0000:01:00.0\n",
-         "t.yaml:3: ports[0].device: 'pci:' devices are not supported by this version "
-         "(supported: af_xdp:IFACE, vdev:ARGS)"},
+         "t.yaml:2: ports[0].device: 'eth1' is not a device (af_xdp:IFACE, pci:BDF, "
+         "vdev:ARGS)"},
+        {CONFIG, 400, "ports:\n  - queues: 1\n    device: pci:01:00.0\n",
+         "t.yaml:3: ports[0].device: '01:00.0' is not a PCI address (as 0000:03:00.0)"},
+        {CONFIG, 400, "ports:\n  - device: pci:0000:03:00.0\n    interface: a/b\n",
+         "t.yaml:3: ports[0].interface: 'a/b' is not an interface's name"},
+        {CONFIG, 400, "ports:\n  - device: af_xdp:eth1\n    interface: eth2\n",
+         "t.yaml:3: ports[0].interface: an af_xdp port is the kernel's interface already"},
         {CONFIG, 400, "ports: [{device: 'af_xdp:'}]\n",
          "t.yaml:1: ports[0].device: nothing stands behind 'af_xdp:'"},
         {CONFIG, 400, "ports: [{device: af_xdp:interface-too-long}]\n",
