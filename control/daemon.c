@@ -393,10 +393,23 @@ static struct sluice_port_config port_config(const struct sluice_config *c, size
 // Looks at the ports before anything is touched: largest frame, queues of all together and of
 // the port with the fewest, which is how many workers there can be: each has a transmit queue of
 // its own on every port.
+static bool has_kind(const struct sluice_config *c, enum sluice_port_kind kind)
+{
+	for (size_t i = 0; i < c->port_count; i++)
+		if (c->ports[i].kind == kind)
+			return true;
+	return false;
+}
+
 static int check_ports(const struct sluice_config *c, struct sluice_eal_memory *memory,
                        unsigned *fewest)
 {
 	*fewest = SLUICE_WORKERS_MAX;
+	if (has_kind(c, SLUICE_PORT_PCI) && has_kind(c, SLUICE_PORT_AF_XDP)) {
+		log_error("ports: pci and af_xdp ports cannot stand together: cards and AF_XDP "
+		          "sockets want packet buffers that are laid out differently");
+		return -EINVAL;
+	}
 	for (size_t i = 0; i < c->port_count; i++) {
 		struct sluice_port_config port = port_config(c, i);
 		int bytes = sluice_port_check(&port);
@@ -468,8 +481,9 @@ static int start_port(struct sluice_daemon *d, unsigned i, struct rte_mempool *p
 
 static int start_ports(struct sluice_daemon *d, const struct sluice_eal_memory *memory)
 {
-	struct rte_mempool *pool = sluice_port_pool_new(
-	        sluice_eal_buffers(memory->queues, memory->workers), memory->frame);
+	struct rte_mempool *pool =
+	        sluice_port_pool_new(sluice_eal_buffers(memory->queues, memory->workers),
+	                             memory->frame, has_kind(&d->config, SLUICE_PORT_PCI));
 	int error = pool ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; !error && i < d->config.port_count; i++)

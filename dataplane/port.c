@@ -45,7 +45,7 @@ static bool pool_is_array(struct rte_mempool *pool)
 	       (pool->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 }
 
-struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame)
+struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame, bool dma)
 {
 	size_t room = RTE_PKTMBUF_HEADROOM + XDP_HEADROOM + frame;
 	size_t least = RTE_MBUF_DEFAULT_BUF_SIZE;
@@ -54,16 +54,16 @@ struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame)
 
 	private.mbuf_data_room_size = (uint16_t)RTE_ALIGN_CEIL(room > least ? room : least, 64);
 	// Buffers may cross pages: packed densely they fill the cache's sets evenly, and AF_XDP
-	// takes nothing else (pool_is_array).
+	// takes nothing else (pool_is_array). A card wants each at addresses that it can use.
 	pool = rte_mempool_create_empty(
 	        "packets", count, sizeof(struct rte_mbuf) + private.mbuf_data_room_size, POOL_CACHE,
-	        sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	        sizeof(private), SOCKET_ID_ANY, dma ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 	if (!pool)
 		goto fail;
 	if (rte_mempool_set_ops_byname(pool, "ring_mp_mc", NULL) < 0)
 		goto fail_free;
 	rte_pktmbuf_pool_init(pool, &private);
-	if (rte_mempool_populate_default(pool) < 0 || !pool_is_array(pool))
+	if (rte_mempool_populate_default(pool) < 0 || (!dma && !pool_is_array(pool)))
 		goto fail_free;
 	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
 	return pool;
@@ -128,11 +128,14 @@ static int device_create(struct sluice_port *port, const char *arguments,
                          struct rte_eth_dev_info *info)
 {
 	const char *bus = kinds[port->kind]->bus;
-	int r = rte_eal_hotplug_add(bus, port->device, arguments);
+	int r = rte_eth_dev_get_port_by_name(port->device, &port->id); // cards the EAL has found
 
-	if (r < 0)
-		return r;
-	r = rte_eth_dev_get_port_by_name(port->device, &port->id);
+	if (r < 0) {
+		r = rte_eal_hotplug_add(bus, port->device, arguments);
+		if (r < 0)
+			return r;
+		r = rte_eth_dev_get_port_by_name(port->device, &port->id);
+	}
 	if (r == 0)
 		r = rte_eth_dev_info_get(port->id, info);
 	if (r < 0)

@@ -58,8 +58,9 @@ struct sluice_port_losses {
 int sluice_port_check(const struct sluice_port_config *config);
 
 // The packet buffers all ports share, so that an AF_XDP port transmits in place what another one
-// received. count: sluice_eal_buffers; frame: the largest of sluice_port_check.
-struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame);
+// received. count: sluice_eal_buffers; frame: the largest of sluice_port_check; dma: cards read and
+// write the buffers themselves, which AF_XDP ports can't share then.
+struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame, bool dma);
 
 // Creates the device, sets up its queues and starts it. copy: hugepages are not in use, so an
 // AF_XDP socket must be in copy mode. For AF_XDP, call sluice_steer_prepare before and

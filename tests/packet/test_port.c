@@ -61,7 +61,7 @@ static int setup(void **state)
 	          "ip link set ${i}0 mtu 3000 up; ip link set ${i}1 mtu 3000 up; done");
 	assert_int_equal(sluice_eal_start(&config, &f.eal), 0);
 	f.buffers = sluice_eal_buffers(2, 1);
-	f.pool = sluice_port_pool_new(f.buffers, FRAME);
+	f.pool = sluice_port_pool_new(f.buffers, FRAME, false);
 	assert_non_null(f.pool);
 	*state = &f;
 	return 0;
