@@ -36,4 +36,15 @@ on client ping -c 3 -i 0.2 -W 2 10.1.0.1 >/dev/null || fail "no ping of the host
 on client ping -c 3 -i 0.2 -W 2 "$VIP" >/dev/null || fail "no ping of the virtual IP"
 on client ping -c 3 -i 0.2 -W 2 fd00:1::1 >/dev/null || fail "no ping of the host over IPv6"
 expect "the host's own request" "$(on lb curl -sS --max-time 5 http://172.17.0.5:8080/)" 172.17.0.5
+
+# A crash is a pause: the face stays, with its addresses and routes, and no connection breaks.
+hold 1 20
+wait_for 10 all_held || fail "downloads do not start"
+before=$(resets)
+kill_sluiced
+ip -n "$(netns lb)" address show dev up0 | grep -q 10.1.0.1 || fail "the face's address went"
+start_sluiced
+assert_all_held 40
+expect "resets over a crash" "$(resets)" "$before"
+on client ping -c 1 -W 2 10.1.0.1 >/dev/null || fail "no ping of the host after a crash"
 finish
