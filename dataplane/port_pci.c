@@ -62,14 +62,14 @@ static int pci_check(const struct sluice_port_config *config)
 	char text[256];
 
 	if (!pci_is_present(bdf)) {
-		log_error("pci:%s: no such device (`scripts/nic list`, or lspci -D)", bdf);
+		log_error("pci:%s: no such device (`sluice-nic list`, or lspci -D)", bdf);
 		return -ENODEV;
 	}
 	driver = pci_link(bdf, "driver", text, sizeof(text));
 	if (is_bifurcated(driver))
 		return sluice_face_mtu(config->face) + PORT_FRAME_OVERHEAD;
 	if (strcmp(driver, "vfio-pci") != 0) {
-		log_error("pci:%s: %s%s has it, not vfio-pci: `scripts/nic bind %s`", bdf,
+		log_error("pci:%s: %s%s has it, not vfio-pci: `sluice-nic bind %s`", bdf,
 		          *driver ? "the kernel's driver " : "no driver", driver, bdf);
 		return -EBUSY;
 	}
