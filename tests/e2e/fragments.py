@@ -136,14 +136,16 @@ def ask_udp(address, port, backward):
     with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
         s.settimeout(3)
         s.connect((address, port))
-        if backward:
-            send_backward(s.getsockname()[:2], (address, port), payload)
-        else:
-            s.send(payload)
-        try:
-            return s.recv(65535) == payload
-        except OSError:
-            return False
+        for _ in range(2):  # a host that is still asking for a neighbour keeps three packets only
+            if backward:
+                send_backward(s.getsockname()[:2], (address, port), payload)
+            else:
+                s.send(payload)
+            try:
+                return s.recv(65535) == payload
+            except OSError:
+                continue
+        return False
 
 
 def ask_tcp(address, port, size):
