@@ -55,12 +55,14 @@ enum sluice_flow_insert sluice_affinity_keep(struct sluice_pipeline *ctx,
                                              const struct sluice_packet *p)
 {
 	uint64_t key = key_of(ctx, service, p), hash = sluice_flow_hash(ctx->flows, key);
+	// The second that has begun does not count.
+	uint32_t end = ctx->now + service->affinity_timeout + 1;
 	struct sluice_flow_ref ref = sluice_flow_find(ctx->flows, key, hash);
 	struct sluice_flow_value v = {
 	        .slot = p->slot,
 	        .generation = ctx->snapshot->endpoints[p->slot].generation,
 	        .state = SLUICE_FLOW_AFFINITY,
-	        .seen = ctx->now + service->affinity_timeout - SLUICE_FLOW_TIMEOUT_MAX,
+	        .seen = end - SLUICE_FLOW_TIMEOUT_MAX,
 	};
 	uint64_t packed;
 

@@ -195,14 +195,32 @@ static void test_time_out_counts_from_the_last_flow(void **state)
 			slot = converse(&fx, 1);
 			turn(&fx, 1);
 			for (unsigned i = 0; i < 3; i++) {
-				fx.w->pipeline.now += timeouts[t] - 1;
+				fx.w->pipeline.now += timeouts[t];
 				assert_int_equal(converse(&fx, 1), slot);
 			}
-			fx.w->pipeline.now += timeouts[t] - 1;
+			fx.w->pipeline.now += timeouts[t];
 			assert_int_equal(start(&fx, 1), slot); // but this one ends after a packet
 			fx.w->pipeline.now += 1;
 			assert_int_not_equal(converse(&fx, 1), slot);
 		}
+	}
+}
+
+static void test_flow_that_goes_on_is_no_new_flow(void **state)
+{
+	(void)state;
+	FOR_EACH_KIND(fx)
+	{
+		uint32_t slot = converse(&fx, 1);
+		uint16_t port = (uint16_t)(fx.next_port - 1);
+
+		turn(&fx, 1);
+		for (unsigned i = 0; i <= TIMEOUT; i++) {
+			fx.w->pipeline.now++;
+			assert_int_equal(send_packet(&fx, 1, port, ACK, false), slot);
+		}
+		assert_int_not_equal(start(&fx, 1), slot);
+		assert_int_equal(send_packet(&fx, 1, port, ACK, false), slot);
 	}
 }
 
@@ -217,7 +235,7 @@ static void test_changed_time_out_counts_from_the_next_flow(void **state)
 		fx.w->services[0].affinity_timeout = 10;
 		fx.w->pipeline.now += 50;
 		assert_int_equal(converse(&fx, 1), slot);
-		fx.w->pipeline.now += 10;
+		fx.w->pipeline.now += 11;
 		assert_int_not_equal(converse(&fx, 1), slot);
 	}
 }
@@ -325,10 +343,11 @@ static void test_no_flow_has_the_client_s_key(void **state)
 	{
 		uint32_t slot = converse(&fx, 1);
 
-		for (uint16_t port = 0; port < 4; port++)
+		// Port 0 last: no later flow may put right what it spoilt.
+		for (uint16_t port = 4; port-- > 0;)
 			for (unsigned i = 0; i < sizeof(flags); i++) {
-				send_packet(&fx, 1, port, flags[i], false);
 				send_packet(&fx, 1, (uint16_t)(port << 8), flags[i], false);
+				send_packet(&fx, 1, port, flags[i], false);
 			}
 		turn(&fx, 1);
 		assert_int_equal(converse(&fx, 1), slot);
@@ -341,7 +360,7 @@ static void test_no_flow_has_the_client_s_key(void **state)
 struct client {
 	uint32_t slot; // 0: not remembered
 	uint16_t generation;
-	uint32_t until; // the first second in which it is forgotten
+	uint32_t until; // the last second in which it is remembered
 };
 
 struct oracle {
@@ -356,7 +375,7 @@ static bool stays(const struct oracle *o, const struct client *c)
 	const struct sluice_endpoint *e = &o->fx.w->endpoints[c->slot];
 
 	return c->slot && e->generation == c->generation && e->flags == 0 &&
-	       o->fx.w->pipeline.now < c->until;
+	       o->fx.w->pipeline.now <= c->until;
 }
 
 static void random_flow(struct oracle *o)
@@ -425,6 +444,7 @@ int main(void)
 	        cmocka_unit_test(test_client_stays_when_rows_move),
 	        cmocka_unit_test(test_flood_of_single_packets_is_not_remembered),
 	        cmocka_unit_test(test_time_out_counts_from_the_last_flow),
+	        cmocka_unit_test(test_flow_that_goes_on_is_no_new_flow),
 	        cmocka_unit_test(test_changed_time_out_counts_from_the_next_flow),
 	        cmocka_unit_test(test_client_leaves_an_endpoint_that_takes_no_new_flows),
 	        cmocka_unit_test(test_late_confirmation_binds_nobody_to_a_draining_endpoint),

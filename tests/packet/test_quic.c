@@ -314,6 +314,12 @@ static void test_migration_is_no_new_connection(void **state)
 		for (unsigned i = 2; i < 10; i++)
 			assert_int_equal(send_quic(&fx, i, SHORT, slot), slot);
 		assert_int_equal(sluice_counter_read(count), 1);
+		// Nor does an entry end that is another endpoint's now.
+		slot = slot % ENDPOINTS + 1;
+		assert_int_equal(send_quic(&fx, 1, SHORT, slot), slot);
+		assert_int_equal(sluice_counter_read(&fx.w->endpoint_counters[slot].connections),
+		                 0);
+		assert_int_equal(sluice_counter_read(&fx.w->counters.flow_inserts), 9);
 		assert_int_equal(sluice_counter_read(&fx.w->counters.flow_expirations), 0);
 	}
 }
