@@ -54,12 +54,13 @@ start_sluiced
 wait_up web 2
 wait_up web6 2
 expect "announced SNAT addresses" "$(announced)" 2
-load 1 8 close
+wait_for 5 get || fail "no service"
+load 2 8 close
 assert_no_errors
 assert_shares 172.17.0.{5,7}
-load 1 8 close "http://[$VIP6]:8080/"
+load 2 8 close "http://[$VIP6]:8080/"
 assert_no_errors
-load 1 8 close http://10.1.0.1:30080/
+load 2 8 close http://10.1.0.1:30080/
 assert_no_errors
 
 # A client's own business with an endpoint of fullnat, routed by the kernel.
@@ -83,7 +84,7 @@ for to in nat fullnat nat fullnat; do
 	api PUT /v1/services/web "$(cat "$WORK/web.json")" >/dev/null
 	expect "mode" "$(mode)" "$to"
 	wait_for 8 gone wrk || fail "wrk does not end"
-	load 1 8 close
+	load 2 8 close
 	assert_no_errors
 done
 
@@ -97,6 +98,6 @@ config "$(services)"
 with_snat "$other" 1024-2047
 start_sluiced
 wait_up web 1
-load 1 8 keepalive
+load 2 8 keepalive
 assert_no_errors
 finish

@@ -6,26 +6,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "dataplane/target_table.h"
-#include "tests/unit/snat_memory.h"
-#include "world.h"
+#include "golden_fullnat.h"
+#include "snat_world.h"
 
 enum {
 	FIRST_PORT = 20000,
 	LAST_PORT = 20255,
-	CAPACITY = 1 << 14,
-};
-
-struct snat_world {
-	struct world *w;
-	struct sluice_snat snat;
-	struct sluice_snat_table table;
-	void *memory;
-	struct sluice_target_table *addresses;
 };
 
 // What one flow looks like from both sides.
@@ -41,57 +30,6 @@ static const struct path paths[] = {
         {"2001:db8:100::9", "2001:db8:96::1", "fd00::1", "fd00::5", 80, 8080, TCP, ICMP6},
         {"2001:db8:100::9", "2001:db8:96::1", "fd00::1", "fd00::5", 53, 5353, UDP, ICMP6},
 };
-
-static struct sluice_address address(const char *text)
-{
-	uint8_t bytes[16];
-	uint32_t v4;
-
-	if (inet_pton(AF_INET6, text, bytes) == 1)
-		return sluice_address_from_v6(bytes);
-	assert_int_equal(inet_pton(AF_INET, text, &v4), 1);
-	return sluice_address_from_v4(v4);
-}
-
-// The standard world, all of it by fullnat.
-static struct snat_world *snat_world_new(void)
-{
-	struct snat_world *s = calloc(1, sizeof(*s));
-	struct sluice_snat_pool pool = {.count = 2,
-	                                .first_port = FIRST_PORT,
-	                                .last_port = LAST_PORT,
-	                                .addresses = {address("172.17.0.1"), address("fd00::1")}};
-
-	assert_non_null(s);
-	s->w = world_new();
-	s->memory = snat_memory_new(&s->table, CAPACITY, &pool);
-	s->addresses = sluice_target_table_new(2);
-	assert_non_null(s->memory);
-	assert_non_null(s->addresses);
-	snat_test_snapshot(&s->snat, &pool);
-	for (unsigned i = 0; i < 2; i++) {
-		unsigned size;
-		const uint8_t *wire = sluice_address_wire(&pool.addresses[i], &size);
-
-		s->snat.addresses[i].sum = htons(frame_sum(wire, size, 0));
-		sluice_target_table_set(s->addresses, &s->snat.addresses[i].target, i);
-	}
-	for (uint32_t f = 1; f < s->w->snapshot.frontend_count; f++)
-		s->w->frontends[f].forwarding = SLUICE_FORWARD_FULLNAT;
-	s->w->snapshot.snat = &s->snat;
-	s->w->snapshot.snat_table = s->addresses;
-	s->w->pipeline.snat = &s->table;
-	s->w->pipeline.worker = (struct sluice_snat_worker){.count = 1};
-	return s;
-}
-
-static void snat_world_free(struct snat_world *s)
-{
-	world_free(s->w);
-	free(s->memory);
-	free(s->addresses);
-	free(s);
-}
 
 static struct frame_fields from_client(const struct path *p, uint16_t port)
 {
@@ -176,7 +114,7 @@ static uint16_t open_flow(struct snat_world *s, const struct path *p, uint16_t c
 
 static void test_both_ends_change_both_ways(void **state)
 {
-	struct snat_world *s = snat_world_new();
+	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
 	static struct frame f, expected;
 	struct outcome o;
 
@@ -197,7 +135,7 @@ static void test_both_ends_change_both_ways(void **state)
 
 static void test_udp_without_checksum_stays_without(void **state)
 {
-	struct snat_world *s = snat_world_new();
+	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
 	const struct path *p = &paths[1];
 	uint16_t port = open_flow(s, p, 40000);
 	struct frame_fields in = from_endpoint(p, port), out = to_client(p, 40000);
@@ -229,7 +167,7 @@ static void expect_verdict(struct snat_world *s, const struct frame_fields *in,
 // The addresses are the host's own: what is no flow's is the kernel's, as are other ports.
 static void test_the_hosts_own_traffic_is_the_kernels(void **state)
 {
-	struct snat_world *s = snat_world_new();
+	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
 	struct frame_fields f = from_endpoint(&paths[0], FIRST_PORT);
 
 	(void)state;
@@ -241,7 +179,7 @@ static void test_the_hosts_own_traffic_is_the_kernels(void **state)
 
 static void test_no_port_left_is_a_named_drop(void **state)
 {
-	struct snat_world *s = snat_world_new();
+	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
 	struct frame_fields f;
 	static struct frame frame;
 	struct outcome o;
@@ -266,7 +204,7 @@ static void test_no_port_left_is_a_named_drop(void **state)
 
 static void test_fragments_are_dropped(void **state)
 {
-	struct snat_world *s = snat_world_new();
+	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
 	struct frame_fields f = from_client(&paths[1], 40000);
 
 	(void)state;
@@ -288,7 +226,7 @@ static void error_frame(struct frame *f, const struct frame_fields *outer,
 // From the endpoint, about what it was sent: the client gets it as from the virtual address.
 static void test_errors_reach_the_client(void **state)
 {
-	struct snat_world *s = snat_world_new();
+	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
 	static struct frame f, expected;
 	struct outcome o;
 
@@ -312,7 +250,7 @@ static void test_errors_reach_the_client(void **state)
 // From the client, about what the endpoint sent.
 static void test_errors_reach_the_endpoint(void **state)
 {
-	struct snat_world *s = snat_world_new();
+	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
 	static struct frame f, expected;
 	struct outcome o;
 
@@ -333,10 +271,33 @@ static void test_errors_reach_the_endpoint(void **state)
 	snat_world_free(s);
 }
 
+// The same against frames that scapy made. With one port there is no choice.
+static void test_frames_are_as_scapy_makes_them(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(golden_fullnat) / sizeof(golden_fullnat[0]); i++) {
+		const struct golden_fullnat *g = &golden_fullnat[i];
+		struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, FIRST_PORT);
+		static struct frame f, expected;
+		struct outcome o;
+
+		for (unsigned way = 0; way < 2; way++) {
+			f.length = g->length[way];
+			expected.length = g->length[way];
+			memcpy(f.bytes, g->before[way], f.length);
+			memcpy(expected.bytes, g->after[way], f.length);
+			world_run_one(s->w, &f, &o);
+			expect_frame(&o, &expected, way == 0);
+		}
+		snat_world_free(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_both_ends_change_both_ways),
+	        cmocka_unit_test(test_frames_are_as_scapy_makes_them),
 	        cmocka_unit_test(test_udp_without_checksum_stays_without),
 	        cmocka_unit_test(test_the_hosts_own_traffic_is_the_kernels),
 	        cmocka_unit_test(test_no_port_left_is_a_named_drop),

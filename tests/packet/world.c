@@ -180,7 +180,8 @@ static uint32_t add_candidates(struct world *w, uint32_t at, const struct sluice
 		if (e->generation == 0 || memcmp(&e->target, from, sizeof(*from)) != 0)
 			continue;
 		for (uint32_t f = 1; f < w->snapshot.frontend_count; f++) {
-			if (w->frontends[f].service != e->service)
+			if (w->frontends[f].service != e->service ||
+			    w->frontends[f].forwarding == SLUICE_FORWARD_FULLNAT)
 				continue;
 			CHECK(at < 2 * WORLD_ENDPOINTS);
 			w->candidates[at++] = (struct sluice_return_candidate){
