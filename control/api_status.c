@@ -87,6 +87,13 @@ static void write_state(struct sluice_strbuf *b, const struct sluice_state *stat
 	sluice_strbuf_putc(b, '}');
 }
 
+static void write_table(struct sluice_strbuf *b, const char *key, uint64_t entries,
+                        uint64_t capacity)
+{
+	sluice_strbuf_printf(b, ",\"%s\":{\"entries\":%" PRIu64 ",\"capacity\":%" PRIu64 "}", key,
+	                     entries, capacity);
+}
+
 void sluice_api_get_status(struct sluice_api_call *call)
 {
 	const struct sluice_api_context *api = &call->api->context;
@@ -104,11 +111,12 @@ void sluice_api_get_status(struct sluice_api_call *call)
 	                     sluice_update_generation(api->updater), api->model->service_count);
 	write_readiness(&b, api->stats);
 	write_lists(&b, api->stats);
-	sluice_strbuf_printf(&b,
-	                     ",\"flows\":{\"entries\":%" PRIu64 ",\"capacity\":%" PRIu64
-	                     "},\"memory\":{\"hugepages\":%s,\"bytes\":%" PRIu64 "}",
-	                     api->stats->flow_entries,
-	                     source->flows ? sluice_flow_table_capacity(source->flows) : 0,
+	write_table(&b, "flows", api->stats->flow_entries,
+	            source->flows ? sluice_flow_table_capacity(source->flows) : 0);
+	if (source->snat)
+		write_table(&b, "snat", api->stats->snat_entries,
+		            sluice_snat_table_capacity(source->snat));
+	sluice_strbuf_printf(&b, ",\"memory\":{\"hugepages\":%s,\"bytes\":%" PRIu64 "}",
 	                     source->hugepages ? "true" : "false", source->memory_bytes);
 	write_state(&b, api->state);
 	sluice_strbuf_putc(&b, '}');

@@ -160,6 +160,7 @@ static void fill_source(struct sluice_daemon *d)
 	s->drained = sluice_dataplane_drained(d->dataplane);
 	s->flows = &d->flow_file.table;
 	s->snat = d->snat_open ? &d->snat_file.snat : NULL;
+	s->snat_pool = &d->config.snat;
 	s->cycles_per_second = rte_get_tsc_hz();
 	s->port_link = port_link;
 	s->obstacle = obstacle;

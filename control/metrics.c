@@ -337,6 +337,20 @@ static uint64_t sum_workers(const struct sluice_stats *s, size_t offset)
 
 #define SUM(s, member) sum_workers(s, offsetof(struct sluice_worker_counters, member))
 
+// How many flows of one endpoint there can be.
+static void write_snat_ports(struct sluice_exposition *x, const struct sluice_snat_pool *pool)
+{
+	uint64_t v4 = 0, ports = pool->last_port - pool->first_port + 1U;
+
+	for (size_t i = 0; i < pool->count; i++)
+		v4 += sluice_address_family(&pool->addresses[i]) == SLUICE_IPV4;
+	sluice_exposition_family(x, "sluice_snat_ports", SLUICE_METRIC_GAUGE,
+	                         "Ports of all SNAT addresses: the most flows of one endpoint.");
+	sluice_exposition_u64(x, &(struct sluice_label){"family", "ipv4"}, 1, v4 * ports);
+	sluice_exposition_u64(x, &(struct sluice_label){"family", "ipv6"}, 1,
+	                      (pool->count - v4) * ports);
+}
+
 // Fullnat's flows; those that found no port or no room are drops of reason snat_exhausted.
 static void write_snat(struct sluice_exposition *x, const struct sluice_stats *s)
 {
@@ -345,6 +359,7 @@ static void write_snat(struct sluice_exposition *x, const struct sluice_stats *s
 	gauge(x, "sluice_snat_table_entries", "Live flows of fullnat services.", s->snat_entries);
 	gauge(x, "sluice_snat_table_capacity", "Flows of fullnat services that there is room for.",
 	      sluice_snat_table_capacity(s->source->snat));
+	write_snat_ports(x, s->source->snat_pool);
 	counter(x, "sluice_snat_inserts", "New flows that got an address and port of ours.");
 	sluice_exposition_u64(x, NULL, 0, SUM(s, snat_inserts));
 	counter(x, "sluice_snat_evictions", "Live flows that new ones pushed out, by class.");

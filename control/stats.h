@@ -54,8 +54,9 @@ struct sluice_stats_source {
 	struct sluice_stats_worker workers[SLUICE_WORKERS_MAX];
 	// Packets that the control thread handed to the kernel: passed, and drops. NULL: none.
 	const struct sluice_worker_counters *drained;
-	const struct sluice_flow_table *flows; // NULL: none
-	const struct sluice_snat_table *snat;  // fullnat's flows; NULL: none
+	const struct sluice_flow_table *flows;    // NULL: none
+	const struct sluice_snat_table *snat;     // fullnat's flows; NULL: none
+	const struct sluice_snat_pool *snat_pool; // with snat
 	uint64_t cycles_per_second;
 
 	// false: nothing known about the port (it is down). NULL: up, nothing counted.

@@ -104,12 +104,12 @@ static void print_readiness(const json_t *status)
 	putchar('\n');
 }
 
-static void print_flows(const json_t *flows)
+static void print_flows(const char *title, const json_t *flows)
 {
 	json_int_t entries = json_integer_value(json_object_get(flows, "entries"));
 	json_int_t capacity = json_integer_value(json_object_get(flows, "capacity"));
 
-	printf("Flows:       %s of %s", sluice_text_count(flows, "entries").text,
+	printf("%-13s%s of %s", title, sluice_text_count(flows, "entries").text,
 	       sluice_text_count(flows, "capacity").text);
 	if (capacity > 0 && entries >= 0)
 		printf(" (%s)", sluice_text_share((uint64_t)entries, (uint64_t)capacity).text);
@@ -178,7 +178,9 @@ static void print_status(const json_t *status)
 	printf("Generation:  %s\n", sluice_text_count(status, "generation").text);
 	printf("Services:    %s\n", sluice_text_count(status, "services").text);
 	print_readiness(status);
-	print_flows(json_object_get(status, "flows"));
+	print_flows("Flows:", json_object_get(status, "flows"));
+	if (json_object_get(status, "snat"))
+		print_flows("Fullnat:", json_object_get(status, "snat"));
 	print_drops(json_object_get(status, "drops"));
 	print_memory(json_object_get(status, "memory"));
 	print_state(json_object_get(status, "state"));

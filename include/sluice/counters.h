@@ -40,8 +40,7 @@ static inline uint64_t sluice_counter_read(const sluice_counter *c)
 	X(TTL_EXPIRED, "ttl_expired", "TTL or hop limit used up")                                  \
 	X(NO_ENDPOINT, "no_endpoint", "the service has no endpoint that can take traffic")         \
 	X(REFUSE_LIMITED, "refuse_limited", "a refusal that the rate limit held back")             \
-	X(NO_RETURN_FLOW, "no_return_flow",                                                        \
-	  "an endpoint of several services answered a flow that the table does not know")          \
+	X(NO_RETURN_FLOW, "no_return_flow", "an endpoint answered a flow that no table knows")     \
 	X(NO_ROUTE, "no_route", "the kernel has no route to the destination over a port")          \
 	X(NO_NEIGHBOUR, "no_neighbour",                                                            \
 	  "next hop unresolved, and the kernel did not take the packet")                           \

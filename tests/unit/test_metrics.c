@@ -6,6 +6,7 @@
 
 #include "control/metrics.h"
 #include "tests/unit/flow_memory.h"
+#include "tests/unit/snat_memory.h"
 
 static struct sluice_worker_counters workers[2];
 static struct sluice_endpoint_counters endpoints[2][8];
@@ -79,6 +80,63 @@ static void expect_line(const struct sluice_strbuf *b, const char *line)
 	if (!strstr(b->data, line))
 		print_message("%s\nis not in\n%s", line, b->data);
 	assert_non_null(strstr(b->data, line));
+}
+
+// Fullnat's flows are counted beside the others, and with them by endpoint.
+static void test_flows_of_both_tables_are_shown(void **unused)
+{
+	const struct sluice_model_endpoint *e = fixture_find(&model, "tomcat", 7);
+	const struct sluice_flow_value v = {
+	        .slot = e->slot, .generation = e->generation, .seen = 1000};
+	struct sluice_flow_table flows;
+	struct sluice_snat_table snat;
+	struct sluice_snat_pool pool;
+	struct sluice_snat snapshot;
+	void *memory = flow_memory_new(&flows, 1024), *snat_memory;
+	struct sluice_strbuf b = {0};
+	uint32_t now = 1000;
+
+	(void)unused;
+	snat_test_pool(&pool, 3, 1024, 2047); // two IPv4, one IPv6
+	snat_test_snapshot(&snapshot, &pool);
+	snat_memory = snat_memory_new(&snat, 1024, &pool);
+	source.flows = &flows;
+	source.flow_now = flow_clock;
+	source.context = &now;
+	sluice_metrics_write(&b, &stats, false);
+	assert_null(strstr(b.data, "sluice_snat"));
+	sluice_strbuf_reset(&b);
+	stats.flows_walked_ms = 0;
+	source.snat = &snat;
+	source.snat_pool = &pool;
+	sluice_flow_insert(&flows, 1 << 17, 7, sluice_flow_pack(v), now);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct snat_test_flow t = snat_test_flow(SLUICE_IPV4, i, 1);
+		struct sluice_snat_flow f = {.client = sluice_target_view(&t.client),
+		                             .endpoint = sluice_target_view(&t.endpoint),
+		                             .family = SLUICE_IPV4,
+		                             .frontend = 1,
+		                             .key = snat_test_key(&snat, &t),
+		                             .value = sluice_flow_pack(v)};
+
+		f.hash = sluice_snat_hash(&snat, f.key);
+		assert_int_equal(sluice_snat_insert(&snat, &f, &snapshot,
+		                                    (struct sluice_snat_worker){0, 1}, now),
+		                 SLUICE_SNAT_INSERTED);
+	}
+	sluice_count(&workers[0].snat_inserts, 2);
+	sluice_count(&workers[1].snat_inserts, 1);
+	sluice_metrics_write(&b, &stats, false);
+	expect_line(&b, "\nsluice_flow_table_entries 1\n");
+	expect_line(&b, "\nsluice_snat_table_entries 3\n");
+	expect_line(&b, "\nsluice_snat_table_capacity 1024\n");
+	expect_line(&b, "\nsluice_snat_ports{family=\"ipv4\"} 2048\n");
+	expect_line(&b, "\nsluice_snat_ports{family=\"ipv6\"} 1024\n");
+	expect_line(&b, "\nsluice_snat_inserts_total 3\n");
+	expect_line(&b, "\nsluice_service_flows{namespace=\"default\",service=\"tomcat\"} 4\n");
+	sluice_strbuf_free(&b);
+	free(snat_memory);
+	free(memory);
 }
 
 static void test_numbers_are_sums_over_workers(void **unused)
@@ -170,6 +228,7 @@ int main(void)
 	        ROW(test_service_counters_never_go_back),
 	        ROW(test_promtool_reads_the_text),
 	        ROW(test_dead_flows_are_cleared_without_being_asked_for),
+	        ROW(test_flows_of_both_tables_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
