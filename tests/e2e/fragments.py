@@ -4,9 +4,9 @@
 
 serve PORT [backward]      echoes each datagram, and each TCP connection once it has all of it;
                            backward: sends the answer's fragments itself, the last one first
-udp ADDRESS PORT N [backward]
+udp ADDRESS PORT N [SOURCE]
                            N sockets, one after the other, send 8000 random bytes and must get
-                           them back: no second try
+                           them back: no second try. From SOURCE: backward
 tcp ADDRESS PORT BYTES     the same over one connection
 later SOURCE ADDRESS N     N last fragments of datagrams whose others never come; identified by 1
                            to N, so that SOURCE must have sent nothing else to ADDRESS
@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 SIZE = 8000
 PIECE = 1200  # bytes of a datagram in a fragment
@@ -67,9 +68,15 @@ def raw_socket(address):
     return socket.socket(family_of(address), socket.SOCK_RAW, socket.IPPROTO_RAW)
 
 
+def next_number():
+    """Not one of the last minute's, whichever process asks: no host uses one again that soon."""
+    time.sleep(0.001)
+    return int(time.monotonic() * 1000) & 0xFFFF
+
+
 def send_backward(source, destination, payload):
     whole = datagram(source, destination, payload)
-    number = struct.unpack("!H", os.urandom(2))[0] or 1
+    number = next_number()
     with raw_socket(source[0]) as raw:
         for offset in reversed(range(0, len(whole), PIECE)):
             data = whole[offset:offset + PIECE]
@@ -131,26 +138,28 @@ def serve(port, backward):
                 threading.Thread(target=echo_connection, args=(s.accept()[0],), daemon=True).start()
 
 
-def ask_udp(address, port, backward):
+def ask_udp(address, port, source=None):
     payload = os.urandom(SIZE)
     with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
-        s.settimeout(3)
+        s.settimeout(15)
+        if source:
+            s.bind((source, 0))
         s.connect((address, port))
-        for _ in range(2):  # a host that is still asking for a neighbour keeps three packets only
-            if backward:
-                send_backward(s.getsockname()[:2], (address, port), payload)
-            else:
-                s.send(payload)
-            try:
-                return s.recv(65535) == payload
-            except OSError:
-                continue
-        return False
+        if source:
+            send_backward(s.getsockname()[:2], (address, port), payload)
+        else:
+            s.send(payload)
+        try:
+            answer = s.recv(65535)
+        except OSError as error:
+            print(f"{s.getsockname()}: {error}", file=sys.stderr)
+            return False
+        return answer == payload
 
 
 def ask_tcp(address, port, size):
     payload = os.urandom(size)
-    with socket.create_connection((address, port), timeout=20) as s:
+    with socket.create_connection((address, port), timeout=30) as s:
         sender = threading.Thread(target=lambda: (s.sendall(payload), s.shutdown(socket.SHUT_WR)))
         sender.start()
         answer = read_all(s)
@@ -169,9 +178,7 @@ def main():
     if what == "serve":
         serve(int(rest[0]), rest[1:] == ["backward"])
     elif what == "udp":
-        good = sum(ask_udp(rest[0], int(rest[1]), rest[3:] == ["backward"])
-                   for _ in range(int(rest[2])))
-        print(good)
+        print(sum(ask_udp(rest[0], int(rest[1]), *rest[3:]) for _ in range(int(rest[2]))))
     elif what == "tcp":
         print("same" if ask_tcp(rest[0], int(rest[1]), int(rest[2])) else "different")
     elif what == "later":
