@@ -15,8 +15,8 @@
 //                 the same id (an overlap, RFC 1858) changes nothing
 //   done          on probation again, marked: the last one went through. The id may be used again.
 //
-// An id that a sender uses again within that life, for a datagram whose first fragment does not come
-// first, is the one thing that goes wrong: its later fragments follow the datagram before.
+// An id that a sender uses again within that life, for a datagram whose first fragment does not
+// come first, is the one thing that goes wrong: its later fragments follow the datagram before.
 //
 // So a flood of first fragments pushes out others of its kind, and a flood of whole datagrams
 // those that are through: never one in progress.

@@ -57,14 +57,17 @@ static void learn(const struct sluice_pipeline *ctx, struct sluice_packet *p)
 	sluice_fragments_learn(ctx->fragments, ctx->snapshot, p, ctx->now);
 }
 
-// Which way the first fragment went. The service's forwarding mode may be another since.
+// Which way the first fragment went. The service's forwarding mode may be another since: fullnat,
+// which has to know the ports, or one whose endpoints answer clients directly.
 static void go_on(const struct sluice_snapshot *s, struct sluice_burst *b, struct sluice_packet *p)
 {
 	const struct sluice_address *virtual = &s->frontends[p->frontend].target.address;
 	unsigned size;
 	const uint8_t *wire = sluice_address_wire(virtual, &size);
 
-	if (memcmp(sluice_packet_wire(p, SLUICE_DESTINATION, p->family), wire, size) == 0)
+	if (p->forwarding == SLUICE_FORWARD_FULLNAT)
+		sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
+	else if (memcmp(sluice_packet_wire(p, SLUICE_DESTINATION, p->family), wire, size) == 0)
 		b->in[b->in_count++] = p;
 	else if (sluice_forward_answers(p->forwarding))
 		b->returns[b->return_count++] = p;

@@ -246,6 +246,32 @@ static void test_later_fragments_leave_as_packets_do(void **state)
 	world_free(w);
 }
 
+// The service is forwarded by another mode since the first fragment was: to and from an endpoint.
+static void test_forwarding_changes_between_fragments(void **state)
+{
+	struct frame in[PIECES_MOST], out[PIECES_MOST];
+	struct world *w = two_services();
+	unsigned n = client_sends(in, 53, 9);
+	struct outcome o;
+
+	(void)state;
+	endpoint_sends(out, 5353, 9, CLIENT);
+	assert_int_equal(goes_to(w, &in[0]), 5);
+	assert_int_equal(fate(w, &out[0]), SLUICE_VERDICT_TRANSMIT);
+
+	w->frontends[1].forwarding = SLUICE_FORWARD_L2DSR;
+	world_run_one(w, &in[1], &o);
+	assert_int_equal(o.packet.verdict, SLUICE_VERDICT_TRANSMIT);
+	assert_memory_equal(o.frame.bytes + 14, in[1].bytes + 14, in[1].length - 14);
+	assert_int_equal(fate(w, &out[1]), SLUICE_VERDICT_PASS);
+
+	// By fullnat no datagram goes in pieces.
+	w->frontends[1].forwarding = SLUICE_FORWARD_FULLNAT;
+	assert_int_equal(dropped_as(w, &in[n - 1]), SLUICE_DROP_FRAGMENT);
+	assert_int_equal(dropped_as(w, &out[n - 1]), SLUICE_DROP_FRAGMENT);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +282,7 @@ int main(void)
 	        cmocka_unit_test(test_answers_come_from_the_virtual_address),
 	        cmocka_unit_test(test_refused_datagrams_lead_nowhere),
 	        cmocka_unit_test(test_later_fragments_leave_as_packets_do),
+	        cmocka_unit_test(test_forwarding_changes_between_fragments),
 	};
 
 	world_eal();
