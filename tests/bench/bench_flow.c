@@ -6,28 +6,25 @@
 // are new flows' first ones, of the others about a third are a flow's first in a second and
 // refresh its entry. The packets come in bursts and are prefetched for as in the pipeline.
 //
-// Times are the threads' own CPU times, so that other processes count as little as may be. The
-// time a cache line needs from core to core is measured around each run: on virtual machines it
-// may change severalfold from one moment to the next, and with it what sharing costs.
+// Times are the threads' own CPU times, so that other processes count as little as may be.
 
+#include <getopt.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "bounce.h"
 #include "tests/unit/flow_memory.h"
 #include "tests/unit/random.h"
 
 enum {
 	WORKERS = 2,
-	RUNS = 5,
 	FLOWS = 1 << 20,
 	CAPACITY = 1 << 21,
 	BURST = 32,
 	BURSTS = 1 << 17,              // of one run: 4 Mi packets a worker
 	BURSTS_A_SECOND = BURSTS / 16, // of the time that flows are stamped with
-	BOUNCES = 20000,
+	TRIES = 5,                     // of a round
 	START = 1000,
 };
 
@@ -66,23 +63,6 @@ static uint64_t value_of(uint64_t key, enum sluice_flow_state state, uint32_t no
 	        .slot = key & 0xffff, .generation = 1, .state = state, .seen = now});
 }
 
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void pin(unsigned cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
 static void follow(struct worker *w, uint64_t key, uint64_t hash, bool is_new, uint32_t now)
 {
 	struct sluice_flow_ref ref = sluice_flow_find(w->table, key, hash);
@@ -109,7 +89,7 @@ static void *work(void *arg)
 
 	pin(w->cpu);
 	pthread_barrier_wait(w->barrier);
-	start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	start = thread_ns();
 	for (unsigned burst = 0; burst < BURSTS; burst++) {
 		uint64_t keys[BURST], hashes[BURST];
 		bool is_new[BURST];
@@ -127,55 +107,8 @@ static void *work(void *arg)
 		for (unsigned i = 0; i < BURST; i++)
 			follow(w, keys[i], hashes[i], is_new[i], now);
 	}
-	w->ns = now_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+	w->ns = thread_ns() - start;
 	return NULL;
-}
-
-struct bounce {
-	_Alignas(64) _Atomic unsigned turn;
-	unsigned cpus[WORKERS];
-};
-
-static void *bounce_back(void *arg)
-{
-	struct bounce *b = arg;
-
-	pin(b->cpus[1]);
-	for (unsigned i = 0; i < BOUNCES; i++) {
-		while (atomic_load_explicit(&b->turn, memory_order_acquire) != 2 * i + 1)
-			;
-		atomic_store_explicit(&b->turn, 2 * i + 2, memory_order_release);
-	}
-	return NULL;
-}
-
-// Nanoseconds a written cache line takes from one core to the other. The best of five, as either
-// thread may be put off its core.
-static double measure_bounce(const unsigned *cpus)
-{
-	double best = 1e9;
-
-	for (unsigned run = 0; run < 5; run++) {
-		struct bounce b = {.cpus = {cpus[0], cpus[1]}};
-		pthread_t other;
-		uint64_t start = 0;
-
-		pin(cpus[0]);
-		if (pthread_create(&other, NULL, bounce_back, &b) != 0)
-			abort();
-		for (unsigned i = 0; i < BOUNCES; i++) {
-			if (i == BOUNCES / 10) // by now both run
-				start = now_ns(CLOCK_MONOTONIC);
-			atomic_store_explicit(&b.turn, 2 * i + 1, memory_order_release);
-			while (atomic_load_explicit(&b.turn, memory_order_acquire) != 2 * i + 2)
-				;
-		}
-		double ns = (double)(now_ns(CLOCK_MONOTONIC) - start) / (2 * BOUNCES * 9 / 10.0);
-
-		pthread_join(other, NULL);
-		best = ns < best ? ns : best;
-	}
-	return best;
 }
 
 static void establish(struct sluice_flow_table *tables, enum mode mode)
@@ -226,7 +159,7 @@ static double run(enum mode mode, const unsigned *cpus)
 		pthread_join(threads[i], NULL);
 		ns += (double)workers[i].ns / ((double)BURSTS * BURST) / WORKERS;
 		if (workers[i].missing > 0)
-			printf("worker %u missed %lu established flows\n", i,
+			printf("# worker %u missed %lu established flows\n", i,
 			       (unsigned long)workers[i].missing);
 	}
 	pthread_barrier_destroy(&barrier);
@@ -235,60 +168,53 @@ static double run(enum mode mode, const unsigned *cpus)
 	return ns;
 }
 
-static int compare_doubles(const void *a, const void *b)
+// The round again and again until the cores lay as near each other before as after it, so that its
+// three runs are comparable. Returns nanoseconds of a cache line's way, or 0 where they never did.
+static double settle(double ns[MODES], const unsigned *cpus)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	double before = measure_bounce(cpus), after;
 
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-	qsort(values, RUNS, sizeof(*values), compare_doubles);
-	return values[RUNS / 2];
-}
-
-// The first two CPUs this process may use.
-static bool find_cpus(unsigned *cpus)
-{
-	unsigned n = 0;
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		return false;
-	for (unsigned i = 0; i < CPU_SETSIZE && n < WORKERS; i++) {
-		if (CPU_ISSET(i, &set))
-			cpus[n++] = i;
+	for (unsigned try = 0; try < TRIES; try++, before = after) {
+		for (unsigned mode = 0; mode < MODES; mode++)
+			ns[mode] = run(mode, cpus);
+		after = measure_bounce(cpus);
+		if (after < 2 * before && before < 2 * after)
+			return (before + after) / 2;
 	}
-	return n == WORKERS;
+	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	double ns[MODES][RUNS], medians[MODES];
-	unsigned cpus[WORKERS];
+	struct series ns[MODES] = {0}, bounce = {.count = 0};
+	unsigned cpus[WORKERS], rounds = 5;
+	double one[MODES];
 
-	if (!find_cpus(cpus)) {
+	for (int c; (c = getopt(argc, argv, "r:")) != -1;) {
+		if (c != 'r')
+			return 2;
+		rounds = (unsigned)strtoul(optarg, NULL, 10);
+	}
+	if (!bounce_cpus(cpus)) {
 		fprintf(stderr, "bench_flow: needs two CPUs\n");
 		return 77;
 	}
-	printf("%u established flows, capacity %u, %u workers, 10 %% new flows\n", FLOWS, CAPACITY,
-	       WORKERS);
-	for (unsigned i = 0; i < RUNS; i++) {
-		for (unsigned mode = 0; mode < MODES; mode++) {
-			double before = measure_bounce(cpus);
+	printf("# %u established flows, capacity %u, %u workers, 10 %% new flows; %u rounds.\n",
+	       FLOWS, CAPACITY, WORKERS, rounds);
+	for (unsigned i = 0; i < rounds; i++) {
+		double way = settle(one, cpus);
 
-			ns[mode][i] = run(mode, cpus);
-			printf("%-26s %6.1f ns a packet, cache line core to core %.0f ns before, "
-			       "%.0f after\n",
-			       mode_names[mode], ns[mode][i], before, measure_bounce(cpus));
+		if (way == 0) {
+			printf("# A round is left out: the cores kept moving.\n");
+			continue;
 		}
+		series_add(&bounce, way);
+		for (unsigned mode = 0; mode < MODES; mode++)
+			series_add(&ns[mode], one[mode]);
 	}
-	for (unsigned mode = 0; mode < MODES; mode++) {
-		medians[mode] = median(ns[mode]);
-		printf("median: %-26s %6.1f ns, %6.2f million packets/s a worker, %+.1f %%\n",
-		       mode_names[mode], medians[mode], 1000 / medians[mode],
-		       100 * (medians[mode] / medians[ONE_EACH] - 1));
-	}
+	row_print("a cache line from core to core meanwhile", "ns", &bounce, "-");
+	for (unsigned mode = SHARED; mode < MODES; mode++)
+		row_print_ratio(mode_names[mode], "ns/packet", &ns[mode], mode_names[ONE_EACH],
+		                &ns[ONE_EACH], "-");
 	return 0;
 }

@@ -1,225 +1,101 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Nanoseconds per packet of the nat pipeline, next to the same loop doing the work of testpmd's
-// 5tswap (swap MACs, addresses and ports), in one run on one core.
+// bench_pipeline [-r ROUNDS] [-p PACKETS] [-f FLOWS]... [-4 | -6] [-m MODE] [-o LOOP]
 //
-// The generator writes each frame's headers into the next of a few packet buffers, as a NIC with
-// cache injection would, and its own cost is measured and subtracted. Flows come in random order,
-// so that each lookup misses as it would in life. The three loops take turns; medians are shown.
+// Nanoseconds per packet of the pipeline of known flows, each forwarding mode, next to the same
+// loop doing the work of testpmd's 5tswap (swap MACs, addresses and ports), on one core. What the
+// generator and an empty loop take is measured too, and subtracted. The loops take turns, round by
+// round; the time is the thread's own.
+//
+// -o runs one loop alone, over PACKETS packets, for profilers: `none`, `5tswap` or a mode.
 
-#include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
-#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
-#include <rte_mbuf.h>
 #include <rte_tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#include "dataplane/checksum.h"
-#include "dataplane/maglev.h"
-#include "dataplane/pipeline.h"
-#include "dataplane/target_table.h"
+#include "lab.h"
+#include "measure.h"
 
 enum {
-	BUFFERS = 256,
-	FRAME = 60, // and four bytes of checksum on the wire
-	ENDPOINTS = 100,
-	ROWS = 65537,
-	ROUNDS = 9,
-	PACKETS = 4 << 20, // per measurement
+	COUNTS_MAX = 8,
+	CAPACITY_MIN = 1 << 16,
+	MODES_MAX = 8,
 };
 
+struct options {
+	unsigned rounds;
+	uint32_t packets;
+	uint32_t flows[COUNTS_MAX];
+	unsigned count;
+	enum sluice_family family; // 0: both
+	const char *mode, *only;   // NULL: all
+};
+
+// What the loops of one family and number of flows share.
 struct bench {
-	struct sluice_pipeline pipeline;
-	struct sluice_flow_table flows;
-	struct sluice_snapshot snapshot;
-	struct sluice_worker_counters counters;
-	struct sluice_endpoint_counters *endpoint_counters;
-	struct rte_mbuf *mbufs[BUFFERS];
-	uint32_t *order; // flow numbers, shuffled
-	uint32_t flow_count;
-	uint32_t at; // into order
-	uint8_t frame[FRAME];
+	struct rte_mbuf *buffers[LAB_BUFFERS];
+	struct lab_order order;
 };
 
-static void die(const char *what)
+typedef void work_function(struct lab *l, struct rte_mbuf **burst);
+
+static void work_none(struct lab *l, struct rte_mbuf **burst)
 {
-	fprintf(stderr, "bench_pipeline: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void *zeroed(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		die("mmap");
-	madvise(p, size, MADV_HUGEPAGE);
-	memset(p, 0, size);
-	return p;
-}
-
-// ---- the world: one service, 100 endpoints
-
-static struct sluice_target target(uint32_t v4, uint16_t port)
-{
-	return (struct sluice_target){
-	        .address = sluice_address_from_v4(htonl(v4)),
-	        .port = htons(port),
-	        .protocol = IPPROTO_TCP,
-	        .family = SLUICE_IPV4,
-	};
-}
-
-static void make_endpoints(struct sluice_endpoint *e, struct sluice_maglev_endpoint *m)
-{
-	for (unsigned i = 0; i < ENDPOINTS; i++) {
-		e[i].target = target(0xac110005 + i, 8080);
-		e[i].generation = 1;
-		e[i].address_sum = sluice_sum_bytes(&e[i].target.address.bytes[12], 4);
-		e[i].transport_sum = sluice_sum_add(e[i].address_sum, e[i].target.port);
-		e[i].adjacency = (struct sluice_adjacency){
-		        .destination = {2, 0, 0, 0, 0, (uint8_t)i},
-		        .source = {2, 1, 0, 0, 0, 1},
-		        .mtu = 1500,
-		        .state = SLUICE_ADJACENCY_READY,
-		};
-		m[i] = (struct sluice_maglev_endpoint){e[i].target.address, e[i].target.port, 1};
-	}
-}
-
-static void make_snapshot(struct bench *b)
-{
-	struct sluice_snapshot *s = &b->snapshot;
-	struct sluice_frontend *frontends = zeroed(2 * sizeof(*frontends));
-	struct sluice_endpoint *endpoints = zeroed(ENDPOINTS * sizeof(*endpoints));
-	struct sluice_service *service = zeroed(sizeof(*service));
-	struct sluice_maglev_endpoint maglev[ENDPOINTS];
-	struct sluice_target_table *table = sluice_target_table_new(1);
-	uint16_t *rows = zeroed(ROWS * sizeof(*rows));
-	uint32_t *slots = zeroed(ENDPOINTS * sizeof(*slots));
-
-	sluice_hash_key_expand(&s->row_key, "bench");
-	make_endpoints(endpoints, maglev);
-	if (sluice_maglev_fill(rows, ROWS, maglev, ENDPOINTS, &s->row_key) != 0)
-		die("maglev");
-	for (unsigned i = 0; i < ENDPOINTS; i++)
-		slots[i] = i;
-	frontends[1].target = target(0x0a602b72, 8080);
-	frontends[1].address_sum = sluice_sum_bytes(&frontends[1].target.address.bytes[12], 4);
-	frontends[1].transport_sum =
-	        sluice_sum_add(frontends[1].address_sum, frontends[1].target.port);
-	sluice_target_table_set(table, &frontends[1].target, 1);
-	*service = (struct sluice_service){.rows = rows, .slots = slots, .table_size = ROWS};
-	s->frontend_table = table;
-	s->return_table = s->local_table = sluice_target_table_new(1);
-	s->frontends = frontends;
-	s->endpoints = endpoints;
-	s->services = service;
-	s->frontend_count = 2;
-	s->endpoint_count = ENDPOINTS;
-	s->service_count = 1;
-}
-
-static void make_flows(struct bench *b, uint32_t count)
-{
-	uint64_t capacity = count < 32768 ? 65536 : 2ULL * count;
-	size_t size = sluice_flow_table_size(capacity);
-	void *memory = zeroed(size);
-	uint64_t random = 88172645463325252ULL;
-
-	if (sluice_flow_table_format(memory, capacity, 1) != 0 ||
-	    sluice_flow_table_attach(&b->flows, memory, size, 1) != 0)
-		die("flow table");
-	b->flows.timeouts = (struct sluice_flow_timeouts){{60, 7200, 30, 180}};
-	b->flow_count = count;
-	b->at = 0;
-	b->order = zeroed(count * sizeof(*b->order));
-	for (uint32_t i = 0; i < count; i++)
-		b->order[i] = i;
-	for (uint32_t i = count - 1; i > 0; i--) {
-		random ^= random << 13;
-		random ^= random >> 7;
-		random ^= random << 17;
-		uint32_t j = (uint32_t)(random % (i + 1)), keep = b->order[i];
-
-		b->order[i] = b->order[j];
-		b->order[j] = keep;
-	}
-}
-
-static void make_frame(uint8_t *frame)
-{
-	struct rte_ether_hdr *eth = (void *)frame;
-	struct rte_ipv4_hdr *ip = (void *)(eth + 1);
-	struct rte_tcp_hdr *tcp = (void *)(ip + 1);
-
-	memset(frame, 0, FRAME);
-	eth->ether_type = htons(RTE_ETHER_TYPE_IPV4);
-	ip->version_ihl = 0x45;
-	ip->total_length = htons(FRAME - sizeof(*eth));
-	ip->time_to_live = 64;
-	ip->next_proto_id = IPPROTO_TCP;
-	ip->dst_addr = htonl(0x0a602b72);
-	ip->hdr_checksum = 0x1234;
-	tcp->dst_port = htons(8080);
-	tcp->data_off = 5 << 4;
-	tcp->tcp_flags = RTE_TCP_ACK_FLAG;
-	tcp->cksum = 0x4321;
-}
-
-// ---- the three loops
-
-static inline void generate(struct bench *b, struct rte_mbuf **burst)
-{
-	for (unsigned i = 0; i < SLUICE_BURST; i++) {
-		uint32_t flow = b->order[b->at];
-		uint8_t *data = rte_pktmbuf_mtod(burst[i], uint8_t *);
-		struct rte_ipv4_hdr *ip = (void *)(data + SLUICE_ETHERNET);
-		struct rte_tcp_hdr *tcp = (void *)(ip + 1);
-
-		memcpy(data, b->frame, FRAME);
-		ip->src_addr = htonl(0xcb000000 + (flow >> 6));
-		tcp->src_port = (uint16_t)(1024 + (flow & 63));
-		if (++b->at == b->flow_count)
-			b->at = 0;
-	}
-}
-
-static void work_none(struct bench *b, struct rte_mbuf **burst)
-{
-	(void)b;
+	(void)l;
 	for (unsigned i = 0; i < SLUICE_BURST; i++)
 		__asm__ volatile("" ::"r"(burst[i]) : "memory");
 }
 
-static void work_5tswap(struct bench *b, struct rte_mbuf **burst)
+static void swap_v4(struct rte_mbuf *m, struct rte_ipv4_hdr *ip)
 {
-	(void)b;
+	uint32_t address = ip->dst_addr;
+
+	ip->dst_addr = ip->src_addr;
+	ip->src_addr = address;
+	m->l3_len = rte_ipv4_hdr_len(ip);
+}
+
+static void swap_v6(struct rte_mbuf *m, struct rte_ipv6_hdr *ip)
+{
+	uint8_t address[16];
+
+	memcpy(address, ip->dst_addr, 16);
+	memcpy(ip->dst_addr, ip->src_addr, 16);
+	memcpy(ip->src_addr, address, 16);
+	m->l3_len = sizeof(*ip);
+}
+
+static void work_5tswap(struct lab *l, struct rte_mbuf **burst)
+{
+	(void)l;
 	for (unsigned i = 0; i < SLUICE_BURST; i++) {
-		struct rte_ether_hdr *eth = rte_pktmbuf_mtod(burst[i], struct rte_ether_hdr *);
+		struct rte_mbuf *m = burst[i];
+		struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
 		struct rte_ether_addr mac = eth->dst_addr;
-		struct rte_ipv4_hdr *ip = (void *)(eth + 1);
+		void *ip = eth + 1;
+		uint8_t protocol;
 
 		eth->dst_addr = eth->src_addr;
 		eth->src_addr = mac;
-		burst[i]->ol_flags = 0;
-		burst[i]->l2_len = sizeof(*eth);
-		if (eth->ether_type != htons(RTE_ETHER_TYPE_IPV4))
+		m->ol_flags = 0;
+		m->l2_len = sizeof(*eth);
+		if (eth->ether_type == htons(RTE_ETHER_TYPE_IPV4)) {
+			swap_v4(m, ip);
+			protocol = ((struct rte_ipv4_hdr *)ip)->next_proto_id;
+		} else if (eth->ether_type == htons(RTE_ETHER_TYPE_IPV6)) {
+			swap_v6(m, ip);
+			protocol = ((struct rte_ipv6_hdr *)ip)->proto;
+		} else {
 			continue;
-		uint32_t address = ip->dst_addr;
-
-		ip->dst_addr = ip->src_addr;
-		ip->src_addr = address;
-		burst[i]->l3_len = rte_ipv4_hdr_len(ip);
-		if (ip->next_proto_id != IPPROTO_TCP && ip->next_proto_id != IPPROTO_UDP)
+		}
+		if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 			continue;
-		struct rte_tcp_hdr *tcp = (void *)((uint8_t *)ip + rte_ipv4_hdr_len(ip));
+		struct rte_tcp_hdr *tcp = (void *)((uint8_t *)ip + m->l3_len);
 		uint16_t port = tcp->dst_port;
 
 		tcp->dst_port = tcp->src_port;
@@ -227,109 +103,215 @@ static void work_5tswap(struct bench *b, struct rte_mbuf **burst)
 	}
 }
 
-static void work_nat(struct bench *b, struct rte_mbuf **burst)
+static void work_pipeline(struct lab *l, struct rte_mbuf **burst)
 {
 	struct sluice_packet packets[SLUICE_BURST];
 
-	for (unsigned i = 0; i < SLUICE_BURST; i++)
-		packets[i] = (struct sluice_packet){
-		        .data = rte_pktmbuf_mtod(burst[i], uint8_t *),
-		        .buffer = burst[i],
-		        .length = burst[i]->pkt_len,
-		        .head = burst[i]->data_len,
-		};
-	sluice_pipeline_run(&b->pipeline, packets, SLUICE_BURST);
+	lab_run(l, burst, packets);
 }
 
-typedef void work_function(struct bench *b, struct rte_mbuf **burst);
-
-static double measure(struct bench *b, work_function *work, uint32_t packets)
+// Nanoseconds a packet.
+static double measure(struct bench *b, struct lab *l, work_function *work, uint32_t packets)
 {
-	uint64_t begin = rte_rdtsc_precise();
+	uint64_t begin = thread_ns();
 
 	for (uint32_t done = 0; done < packets; done += SLUICE_BURST) {
-		struct rte_mbuf **burst = &b->mbufs[done % BUFFERS];
+		struct rte_mbuf **burst = &b->buffers[done % LAB_BUFFERS];
 
-		generate(b, burst);
-		work(b, burst);
+		for (unsigned i = 0; i < SLUICE_BURST; i++)
+			lab_write(l, burst[i], lab_next(&b->order));
+		work(l, burst);
 	}
-	return (double)(rte_rdtsc_precise() - begin) * 1e9 / (double)rte_get_tsc_hz() / packets;
+	return (double)(thread_ns() - begin) / packets;
 }
 
-static int by_value(const void *a, const void *b)
+// A lab whose flows are all known and confirmed.
+static struct lab *lab_warm(struct bench *b, const struct lab_mode *mode, enum sluice_family family)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	uint32_t flows = b->order.count;
+	uint64_t capacity = 2ULL * flows > CAPACITY_MIN ? 2ULL * flows : CAPACITY_MIN;
+	struct lab *l = lab_new(mode, family, capacity);
+	uint64_t lost;
 
-	return (x > y) - (x < y);
+	measure(b, l, work_pipeline, 2 * (flows > 4096 ? flows : 4096));
+	lost = sluice_counter_read(&l->counters.flow_untracked) +
+	       sluice_counter_read(&l->counters.drops[SLUICE_DROP_SNAT_EXHAUSTED]);
+	if (lost > 0)
+		printf("# %s: %lu of %u flows found no room\n", mode->name, (unsigned long)lost,
+		       flows);
+	return l;
 }
 
-static void run(struct bench *b, uint32_t flows)
+static uint64_t dropped(const struct lab *l)
 {
-	double swap[ROUNDS], nat[ROUNDS], ratio[ROUNDS];
+	uint64_t n = 0;
 
-	make_flows(b, flows);
-	b->pipeline = (struct sluice_pipeline){
-	        .snapshot = &b->snapshot,
-	        .flows = &b->flows,
-	        .counters = &b->counters,
-	        .endpoint_counters = b->endpoint_counters,
-	        .now = 1000,
-	};
-	measure(b, work_nat, 2 * (flows > 4096 ? flows : 4096)); // all flows known and established
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		double none = measure(b, work_none, PACKETS);
+	for (unsigned i = 0; i < SLUICE_DROP_COUNT; i++)
+		n += i == SLUICE_DROP_SNAT_EXHAUSTED ? 0
+		                                     : sluice_counter_read(&l->counters.drops[i]);
+	return n;
+}
 
-		swap[i] = measure(b, work_5tswap, PACKETS) - none;
-		b->pipeline.now++; // as in life: once a second each flow's entry is written
-		nat[i] = measure(b, work_nat, PACKETS) - none;
-		ratio[i] = nat[i] / swap[i];
+static bool wanted(const struct options *o, unsigned mode)
+{
+	return !o->mode || strcmp(o->mode, lab_modes[mode].name) == 0;
+}
+
+// What the issue of speed is about: nat next to 5tswap, the other modes next to nat.
+static const char *aim(unsigned mode, enum sluice_family family, uint32_t flows)
+{
+	if (mode > 0)
+		return "ratio<=1.3";
+	if (family != SLUICE_IPV4)
+		return "-";
+	if (flows <= 65536)
+		return "ratio<=1.1";
+	return flows <= 1 << 20 ? "ratio<=2" : "ratio<=3";
+}
+
+static void show(const struct options *o, enum sluice_family family, uint32_t flows,
+                 const struct series *swap, const struct series *ns)
+{
+	for (unsigned m = 0; m < lab_mode_count; m++) {
+		bool beside_nat = m > 0 && wanted(o, 0);
+		char what[64];
+
+		if (!wanted(o, m))
+			continue;
+		snprintf(what, sizeof(what), "%s, IPv%d, %u flows", lab_modes[m].name, (int)family,
+		         flows);
+		row_print_ratio(what, "ns/packet", &ns[m], beside_nat ? "nat" : "5tswap",
+		                beside_nat ? &ns[0] : swap, aim(m, family, flows));
 	}
-	if (sluice_counter_read(&b->counters.flow_untracked) > 0)
-		fprintf(stderr, "bench_pipeline: %lu flows found no room\n",
-		        sluice_counter_read(&b->counters.flow_untracked));
-	qsort(swap, ROUNDS, sizeof(double), by_value);
-	qsort(nat, ROUNDS, sizeof(double), by_value);
-	qsort(ratio, ROUNDS, sizeof(double), by_value);
-	printf("| %9u | %6.2f (%.2f-%.2f) | %6.2f (%.2f-%.2f) | %5.2f (%.2f-%.2f) |\n", flows,
-	       nat[ROUNDS / 2], nat[0], nat[ROUNDS - 1], swap[ROUNDS / 2], swap[0],
-	       swap[ROUNDS - 1], ratio[ROUNDS / 2], ratio[0], ratio[ROUNDS - 1]);
-	fflush(stdout);
 }
 
-int main(void)
+static void compare(struct bench *b, const struct options *o, enum sluice_family family)
 {
-	char *arguments[] = {"bench_pipeline",
-	                     "--no-huge",
-	                     "-m",
-	                     "64",
-	                     "--no-shconf",
-	                     "--no-pci",
-	                     "--no-telemetry",
-	                     "--log-level=error",
-	                     "--file-prefix",
-	                     "sluice-bench"};
+	struct lab *labs[MODES_MAX] = {0}, *any = NULL;
+	struct series swap = {.count = 0}, ns[MODES_MAX] = {0};
+
+	for (unsigned m = 0; m < lab_mode_count; m++) {
+		if (wanted(o, m))
+			any = labs[m] = lab_warm(b, &lab_modes[m], family);
+	}
+	for (unsigned i = 0; i < o->rounds; i++) {
+		double none = measure(b, any, work_none, o->packets);
+
+		series_add(&swap, measure(b, any, work_5tswap, o->packets) - none);
+		for (unsigned m = 0; m < lab_mode_count; m++) {
+			if (!labs[m])
+				continue;
+			// As in life: once a second each flow's entry is written.
+			labs[m]->pipeline.now++;
+			series_add(&ns[m], measure(b, labs[m], work_pipeline, o->packets) - none);
+		}
+	}
+	show(o, family, b->order.count, &swap, ns);
+	for (unsigned m = 0; m < lab_mode_count; m++) {
+		if (!labs[m])
+			continue;
+		if (dropped(labs[m]) > 0)
+			lab_die("packets were dropped that should not be");
+		lab_free(labs[m]);
+	}
+}
+
+static void run_only(struct bench *b, const struct options *o)
+{
+	enum sluice_family family = o->family ? o->family : SLUICE_IPV4;
+	bool none = strcmp(o->only, "none") == 0, swap = strcmp(o->only, "5tswap") == 0;
+	const struct lab_mode *mode = NULL;
+	struct lab *l;
+
+	for (unsigned m = 0; m < lab_mode_count; m++) {
+		if (none || swap || strcmp(o->only, lab_modes[m].name) == 0)
+			mode = &lab_modes[m];
+	}
+	if (!mode) {
+		fprintf(stderr, "bench_pipeline: no loop %s\n", o->only);
+		exit(2);
+	}
+	l = lab_warm(b, mode, family);
+	printf("# %.2f ns a packet, generator included\n", measure(b, l,
+	                                                           none   ? work_none
+	                                                           : swap ? work_5tswap
+	                                                                  : work_pipeline,
+	                                                           o->packets));
+	lab_free(l);
+}
+
+static uint32_t number(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*end || n == 0 || n > 1 << 30) {
+		fprintf(stderr, "bench_pipeline: %s is not a number from 1 to 2^30\n", text);
+		exit(2);
+	}
+	return (uint32_t)n;
+}
+
+static void read_options(struct options *o, int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "r:p:f:m:o:46")) != -1) {
+		switch (c) {
+		case 'r':
+			o->rounds = number(optarg);
+			break;
+		case 'p':
+			o->packets = number(optarg);
+			break;
+		case 'f':
+			if (o->count < COUNTS_MAX)
+				o->flows[o->count++] = number(optarg);
+			break;
+		case '4':
+		case '6':
+			o->family = c == '4' ? SLUICE_IPV4 : SLUICE_IPV6;
+			break;
+		case 'm':
+			o->mode = optarg;
+			break;
+		case 'o':
+			o->only = optarg;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (o->count == 0) {
+		static const uint32_t all[] = {64, 65536, 1 << 20, 10 << 20};
+
+		memcpy(o->flows, all, sizeof(all));
+		o->count = RTE_DIM(all);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.rounds = 15, .packets = 1 << 20};
 	static struct bench b;
-	struct rte_mempool *pool;
 
-	if (rte_eal_init(RTE_DIM(arguments), arguments) < 0)
-		die("EAL");
-	pool = rte_pktmbuf_pool_create("bench", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-	                               SOCKET_ID_ANY);
-	if (!pool || rte_pktmbuf_alloc_bulk(pool, b.mbufs, BUFFERS) != 0)
-		die("packet buffers");
-	for (unsigned i = 0; i < BUFFERS; i++)
-		rte_pktmbuf_append(b.mbufs[i], FRAME);
-	make_frame(b.frame);
-	make_snapshot(&b);
-	b.endpoint_counters = zeroed(ENDPOINTS * sizeof(*b.endpoint_counters));
-	printf("64-byte TCP packets, %d endpoints, medians of %d (min-max), ns per packet\n\n",
-	       ENDPOINTS, ROUNDS);
-	printf("|     flows | nat pipeline         | 5tswap               | ratio            |\n");
-	printf("|----------:|----------------------|----------------------|------------------|\n");
-	static const uint32_t flows[] = {64, 65536, 1 << 20};
-
-	for (unsigned i = 0; i < RTE_DIM(flows); i++)
-		run(&b, flows[i]);
+	read_options(&o, argc, argv);
+	lab_start(b.buffers);
+	if (!o.only)
+		printf("# Known flows, %d endpoints, the smallest TCP packets (64 bytes in IPv4, "
+		       "78 in IPv6), bursts of %d, one core; %u rounds of %u packets; "
+		       "generator subtracted.\n",
+		       LAB_ENDPOINTS, SLUICE_BURST, o.rounds, o.packets);
+	for (unsigned i = 0; i < o.count; i++) {
+		lab_order_make(&b.order, o.flows[i]);
+		if (o.only)
+			run_only(&b, &o);
+		if (!o.only && o.family != SLUICE_IPV6)
+			compare(&b, &o, SLUICE_IPV4);
+		if (!o.only && o.family != SLUICE_IPV4)
+			compare(&b, &o, SLUICE_IPV6);
+		lab_order_free(&b.order);
+	}
 	rte_eal_cleanup();
 	return 0;
 }
