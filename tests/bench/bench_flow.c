@@ -174,12 +174,13 @@ static double settle(double ns[MODES], const unsigned *cpus)
 {
 	double before = measure_bounce(cpus), after;
 
-	for (unsigned try = 0; try < TRIES; try++, before = after) {
+	for (unsigned try = 0; try < TRIES; try++) {
 		for (unsigned mode = 0; mode < MODES; mode++)
 			ns[mode] = run(mode, cpus);
 		after = measure_bounce(cpus);
 		if (after < 2 * before && before < 2 * after)
 			return (before + after) / 2;
+		before = after;
 	}
 	return 0;
 }

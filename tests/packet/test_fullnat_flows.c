@@ -38,10 +38,12 @@ static struct fixture fixture_new(bool v6, uint8_t protocol)
 	                        .protocol = protocol};
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): it is the name of a variable
 #define FOR_EACH_KIND(fx)                                                                          \
 	for (unsigned kind = 0; kind < 4; kind++)                                                  \
 		for (struct fixture fx = fixture_new(kind & 1, kind & 2 ? UDP : TCP); fx.s;        \
 		     snat_world_free(fx.s), fx.s = NULL)
+// NOLINTEND(bugprone-macro-parentheses)
 
 // Where a client's packet went, and what it left with.
 struct way {
