@@ -1,28 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# wrk [ROUNDS [SECONDS]]: HTTP requests through sluice next to other ways to two nginx servers, in the
-# same namespaces, one after the other and round by round: no balancer at all (one server, routed),
-# the kernel's nftables DNAT, HAProxy in tcp mode, nginx stream. Keep-alive requests and connections
-# per second with their latencies; medians of the rounds (least-most), and the ratio to sluice's.
+# wrk [-r ROUNDS] [-s SECONDS]: HTTP requests through sluice next to other ways to two nginx servers,
+# in the same namespaces, one after the other and round by round: no balancer at all (one server,
+# routed), the kernel's nftables DNAT, HAProxy in tcp mode, nginx stream. Requests a second over
+# connections that are kept and over one each, and the latencies.
 #
 #   client ------ lb ------ fabric ------ backend5, backend7
 
 set -euo pipefail
 . "$(dirname "$0")/../e2e/topology.sh"
+. "$(dirname "$0")/series.sh"
 
-ROUNDS=${1:-5}
-SECONDS_EACH=${2:-3}
 WAYS=(sluice direct nftables haproxy nginx)
 SERVERS=(172.17.0.5:8080 172.17.0.7:8080)
 
-# measure WAY KIND: one round; requests/s, p50 and p99 in us go to $WORK/WAY.KIND.
+# measure WAY KIND: one measurement; requests a second, and the 50th and 99th percentile in us.
 measure() {
-	local url=http://$VIP:8080/ header=keep-alive
+	local url=http://$VIP:8080/ header=keep-alive rate p50 p99
 
 	[ "$1" != direct ] || url=http://172.17.0.5:8080/
 	[ "$2" = keepalive ] || header=close
-	on client wrk -d "${SECONDS_EACH}s" -c 32 -t 1 --timeout 5s --latency -H "Connection: $header" "$url" |
+	read -r rate p50 p99 < <(on client wrk -d "${SECONDS_EACH}s" -c 32 -t 1 --timeout 5s --latency \
+		-H "Connection: $header" "$url" |
 		awk '
 			function us(text) {
 				if (text ~ /us$/) return text + 0
@@ -32,7 +32,10 @@ measure() {
 			/99%/ { p99 = us($2) }
 			/Requests\/sec/ { rate = $2 }
 			/Socket errors|Non-2xx/ { print > "/dev/stderr" }
-			END { print rate, p50, p99 }' >>"$WORK/$1.$2"
+			END { print rate, p50, p99 }')
+	series_add "$1.$2.rate" "$rate"
+	series_add "$1.$2.p50" "$p50"
+	series_add "$1.$2.p99" "$p99"
 }
 
 begin_sluice() {
@@ -106,20 +109,31 @@ end_nginx() {
 	ip -n "$(netns lb)" address del "$VIP/32" dev lo
 }
 
-# row WAY KIND: medians, and the ratio of the rates round by round.
-row() {
-	paste -d' ' "$WORK/$1.$2" "$WORK/sluice.$2" | awk -v way="$1" '
-		function sorted(a, n, i, j, t) {
-			for (i = 2; i <= n; i++)
-				for (j = i; j > 1 && a[j] < a[j - 1]; j--) { t = a[j]; a[j] = a[j - 1]; a[j - 1] = t }
-		}
-		{ rate[NR] = $1 + 0; p50[NR] = $2 + 0; p99[NR] = $3 + 0; ratio[NR] = $4 / $1 }
-		END {
-			sorted(rate, NR); sorted(p50, NR); sorted(p99, NR); sorted(ratio, NR)
-			m = int((NR + 1) / 2)
-			printf "| %-8s | %7d (%d-%d) | %6d | %6d | %.2f (%.2f-%.2f) |\n", way, rate[m], rate[1],
-				rate[NR], p50[m], p99[m], ratio[m], ratio[1], ratio[NR]
-		}'
+one_round() {
+	local way
+
+	for way in "${WAYS[@]}"; do
+		"begin_$way"
+		measure "$way" keepalive
+		measure "$way" close
+		"end_$way"
+	done
+}
+
+# rows KIND WHAT
+rows() {
+	local way rate_aim p99_aim
+
+	for way in "${WAYS[@]:1}"; do
+		rate_aim=- p99_aim=-
+		case $way in
+		nftables) rate_aim='ratio>=0.9' ;;
+		haproxy | nginx) rate_aim='ratio>=1' p99_aim='ratio<=1' ;;
+		esac
+		row "$2" requests/s "sluice.$1.rate" "$way" "$way.$1.rate" "$rate_aim"
+		row "$2, median latency" us "sluice.$1.p50" "$way" "$way.$1.p50" -
+		row "$2, 99th percentile" us "sluice.$1.p99" "$way" "$way.$1.p99" "$p99_aim"
+	done
 }
 
 begin bench-wrk
@@ -128,20 +142,7 @@ forwards lb
 serve_http 5 7
 route client 172.17.0.0/16 via 10.1.0.1
 config "$(service web "$VIP" 8080 TCP "${SERVERS[@]}")"
-for ((round = 0; round < ROUNDS; round++)); do
-	for way in "${WAYS[@]}"; do
-		"begin_$way"
-		measure "$way" keepalive
-		measure "$way" close
-		"end_$way"
-	done
-done
-declare -A KINDS=([keepalive]="keep-alive" [close]="one request each")
-for kind in keepalive close; do
-	say
-	say "$ROUNDS rounds of $SECONDS_EACH s, 32 connections, ${KINDS[$kind]}"
-	say
-	say "| way | requests/s (least-most) | p50 us | p99 us | sluice / it |"
-	say "|---|---|---|---|---|"
-	for way in "${WAYS[@]}"; do row "$way" "$kind"; done
-done
+remark "wrk, 32 connections, $SECONDS_EACH s each, two nginx servers; all on $(nproc) cores."
+rounds one_round
+rows keepalive "requests, keep-alive"
+rows close "requests, a connection each"
