@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# dpdk-testpmd, as the one to compare with and as the other end of a link. Source it after series.sh.
+# A process has one core: its forwarding thread and its main one, which sleeps.
+#
+# The generator makes FLOWS flows of UDP, each to an address of its own from 10.253.0.0 on, counts
+# what comes back and drops it.
+
+FLOWS=64
+ENDPOINT=172.17.0.5
+FLOWGEN_PORT=1001 # as testpmd has it
+
+# testpmd NAME HOST CORE MODE DEVICE [ARGUMENT]...
+testpmd() {
+	local name=$1 host=$2 core=$3 mode=$4 device=$5
+
+	shift 5
+	spawn "$name" "$host" dpdk-testpmd --lcores="0@$core,1@$core" --no-huge -m 256 \
+		--single-file-segments --no-pci --no-telemetry --file-prefix="$RUN-$name" --log-level=error \
+		--vdev="$device" -- --forward-mode="$mode" --auto-start --nb-cores=1 --stats-period=1 \
+		--port-topology=loop --total-num-mbufs=16384 \
+		--disable-link-check "$@"
+}
+
+# generator HOST CORE DEVICE MAC
+generator() {
+	testpmd generator "$1" "$2" flowgen "$3" --eth-peer=0,"$4" --flowgen-flows="$FLOWS"
+}
+
+# received NAME: millions of packets a second that come in there, over SECONDS_EACH from now.
+received() {
+	local log=$WORK/$1.log before
+
+	before=$(grep -ac 'Rx-pps:' "$log") || true
+	wait_for $((SECONDS_EACH + 20)) seen "$log" $((before + SECONDS_EACH + 1)) ||
+		fail "$1 prints no rates: $(tail -n 3 "$log")"
+	grep -a 'Rx-pps:' "$log" | tail -n "$SECONDS_EACH" |
+		awk '{ sum += $2 } END { printf "%.6f\n", sum / NR / 1e6 }'
+}
+
+seen() { [ "$(grep -ac 'Rx-pps:' "$1")" -ge "$2" ]; }
+
+# flowgen_services [MODE]: YAML of a service for each of the generator's flows.
+flowgen_services() {
+	local i
+
+	for ((i = 0; i < FLOWS; i++)); do
+		service "flow$i" "10.253.0.$i" "$FLOWGEN_PORT" UDP "$ENDPOINT:8080"
+	done
+}
+
+# endpoint_at IFACE MAC: the load balancer's addresses, and where the endpoint is.
+endpoint_at() {
+	address lb "$1" 10.254.0.1/16 172.17.0.1/16
+	ip -n "$(netns lb)" neighbour replace "$ENDPOINT" lladdr "$2" dev "$1" nud permanent
+}
