@@ -12,14 +12,11 @@ set -euo pipefail
 . "$(dirname "$0")/series.sh"
 . "$(dirname "$0")/testpmd.sh"
 
-MAC=02:00:00:00:00:01
-GENERATOR_MAC=02:00:00:00:00:02
-
 device() { say "net_virtio_user0,path=$WORK/link.sock,mac=$MAC,queue_size=1024"; }
 
 begin_generator() {
 	rm -f "$WORK/link.sock" "$WORK/generator.log"
-	generator client 0 "net_vhost0,iface=$WORK/link.sock" "$MAC"
+	generator client 0 "net_vhost0,iface=$WORK/link.sock"
 	wait_for 40 [ -S "$WORK/link.sock" ] || fail "no vhost-user socket: $(cat "$WORK/generator.log")"
 }
 
@@ -35,7 +32,7 @@ with_testpmd() {
 with_sluice() {
 	begin_generator
 	start_sluiced "$WORK/sluice.yaml" -- --single-file-segments
-	wait_for 10 endpoint_at up0 "$GENERATOR_MAC" || fail "no face"
+	wait_for 10 endpoint_at up0 || fail "no face"
 	wait_up flow0 1
 	series_add sluice "$(received generator)"
 	stop generator

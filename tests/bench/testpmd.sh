@@ -5,11 +5,14 @@
 # A process has one core: its forwarding thread and its main one, which sleeps.
 #
 # The generator makes FLOWS flows of UDP, each to an address of its own from 10.253.0.0 on, counts
-# what comes back and drops it.
+# what comes back and drops it. The MACs are those that its packets always have.
 
 FLOWS=64
 ENDPOINT=172.17.0.5
-FLOWGEN_PORT=1001 # as testpmd has it
+FLOWGEN_PORT=1001
+GENERATOR_MAC=00:01:02:03:04:00
+MAC=00:01:02:03:04:01
+export MAC
 
 # testpmd NAME HOST CORE MODE DEVICE [ARGUMENT]...
 testpmd() {
@@ -23,25 +26,26 @@ testpmd() {
 		--disable-link-check "$@"
 }
 
-# generator HOST CORE DEVICE MAC
+# generator HOST CORE DEVICE
 generator() {
-	testpmd generator "$1" "$2" flowgen "$3" --eth-peer=0,"$4" --flowgen-flows="$FLOWS"
+	testpmd generator "$1" "$2" flowgen "$3" --flowgen-flows="$FLOWS"
 }
 
 # received NAME: millions of packets a second that come in there, over SECONDS_EACH from now.
 received() {
 	local log=$WORK/$1.log before
 
-	before=$(grep -ac 'Rx-pps:' "$log") || true
+	before=$(grep -ac 'Rx-pps:' "$log" 2>/dev/null) || before=0
 	wait_for $((SECONDS_EACH + 20)) seen "$log" $((before + SECONDS_EACH + 1)) ||
 		fail "$1 prints no rates: $(tail -n 3 "$log")"
 	grep -a 'Rx-pps:' "$log" | tail -n "$SECONDS_EACH" |
-		awk '{ sum += $2 } END { printf "%.6f\n", sum / NR / 1e6 }'
+		awk '{ sum += $2 } END { if (!sum) exit 1; printf "%.6f\n", sum / NR / 1e6 }' ||
+		fail "$1: no packet comes back"
 }
 
 seen() { [ "$(grep -ac 'Rx-pps:' "$1")" -ge "$2" ]; }
 
-# flowgen_services [MODE]: YAML of a service for each of the generator's flows.
+# flowgen_services: YAML of a service for each of the generator's flows.
 flowgen_services() {
 	local i
 
@@ -50,8 +54,9 @@ flowgen_services() {
 	done
 }
 
-# endpoint_at IFACE MAC: the load balancer's addresses, and where the endpoint is.
+# endpoint_at IFACE: the load balancer's addresses there, and the endpoint, which is the generator.
 endpoint_at() {
-	address lb "$1" 10.254.0.1/16 172.17.0.1/16
-	ip -n "$(netns lb)" neighbour replace "$ENDPOINT" lladdr "$2" dev "$1" nud permanent
+	address lb "$1" 172.17.0.1/16
+	route lb 10.254.0.0/16 dev "$1" # where the generator is
+	ip -n "$(netns lb)" neighbour replace "$ENDPOINT" lladdr "$GENERATOR_MAC" dev "$1" nud permanent
 }
