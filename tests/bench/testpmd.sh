@@ -14,21 +14,25 @@ GENERATOR_MAC=00:01:02:03:04:00
 MAC=00:01:02:03:04:01
 export MAC
 
-# testpmd NAME HOST CORE MODE DEVICE [ARGUMENT]...
+# testpmd NAME HOST CORE MODE DEVICE [EAL ARGUMENT]... [-- ARGUMENT...]
 testpmd() {
-	local name=$1 host=$2 core=$3 mode=$4 device=$5
+	local name=$1 host=$2 core=$3 mode=$4 device=$5 eal=(-m 256)
 
 	shift 5
-	spawn "$name" "$host" dpdk-testpmd --lcores="0@$core,1@$core" --no-huge -m 256 \
-		--single-file-segments --no-pci --no-telemetry --file-prefix="$RUN-$name" --log-level=error \
-		--vdev="$device" -- --forward-mode="$mode" --auto-start --nb-cores=1 --stats-period=1 \
-		--port-topology=loop --total-num-mbufs=16384 \
-		--disable-link-check "$@"
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		eal+=("$1")
+		shift
+	done
+	[ $# -eq 0 ] || shift
+	spawn "$name" "$host" dpdk-testpmd --lcores="0@$core,1@$core" --no-huge --single-file-segments \
+		--no-pci --no-telemetry --file-prefix="$RUN-$name" --log-level=error --vdev="$device" \
+		"${eal[@]}" -- --forward-mode="$mode" --auto-start --nb-cores=1 --stats-period=1 \
+		--port-topology=loop --total-num-mbufs=16384 --disable-link-check "$@"
 }
 
 # generator HOST CORE DEVICE
 generator() {
-	testpmd generator "$1" "$2" flowgen "$3" --flowgen-flows="$FLOWS"
+	testpmd generator "$1" "$2" flowgen "$3" -- --flowgen-flows="$FLOWS"
 }
 
 # received NAME: millions of packets a second that come in there, over SECONDS_EACH from now.
@@ -54,9 +58,10 @@ flowgen_services() {
 	done
 }
 
-# endpoint_at IFACE: the load balancer's addresses there, and the endpoint, which is the generator.
+# endpoint_at IFACE: the load balancer's addresses there, and the endpoint, which is the generator. A
+# kernel face keeps them from one start to the next.
 endpoint_at() {
-	address lb "$1" 172.17.0.1/16
-	route lb 10.254.0.0/16 dev "$1" # where the generator is
+	ip -n "$(netns lb)" address replace 172.17.0.1/16 dev "$1"
+	ip -n "$(netns lb)" route replace 10.254.0.0/16 dev "$1" # where the generator is
 	ip -n "$(netns lb)" neighbour replace "$ENDPOINT" lladdr "$GENERATOR_MAC" dev "$1" nud permanent
 }
