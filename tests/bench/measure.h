@@ -3,7 +3,7 @@
 
 // What benchmarks share: clocks, medians, and the line that scripts/bench makes its tables of.
 //
-// A line has twelve fields, separated by tabs: what was measured; its unit; our median, least and
+// A line has thirteen fields, separated by tabs: what was measured; its unit; our median, least and
 // most; what it is compared with ("-": nothing), its median, least and most; the ratio's median,
 // least and most; what is aimed at ("ratio<=1.1", "value>=10", or "-"). Lines that begin with "# "
 // are remarks.
