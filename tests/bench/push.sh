@@ -1,14 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# push [ENDPOINTS [PUSHES]]: how long a push of a service's whole endpoint list takes, as its sender
-# sees it: until every worker uses it. Each push differs from the one before by one endpoint in ten.
+# push [-r ROUNDS] [-s SECONDS] [ENDPOINTS [PUSHES]]: how long a push of a service's whole endpoint
+# list takes until every worker uses it, idle and while wrk loads another service. Each push differs
+# from the one before by one endpoint in ten. A round is so many pushes each way: its median and its
+# 99th percentile.
 #
 #   client -- lb -- fabric -- router -- farm (172.18.0.0/16: one next hop for all)
 #             ^ PUT /v1/services/many/endpoints
 
 set -euo pipefail
 . "$(dirname "$0")/../e2e/topology.sh"
+. "$(dirname "$0")/series.sh"
 
 COUNT=${1:-1000}
 PUSHES=${2:-100}
@@ -24,32 +27,53 @@ list() {
 	}'
 }
 
-# percentiles TITLE <NUMBERS
-percentiles() {
-	sort -n | awk -v title="$1" '
-		{ v[NR] = $1 }
-		END { printf "%-34s median %8.2f ms   p99 %8.2f ms   max %8.2f ms\n", title,
-			v[int((NR + 1) / 2)], v[int(NR * 0.99 + 0.5)], v[NR] }'
-}
-
 # "412us", "1.5ms", "2s" -> milliseconds
 milliseconds() { sed -E 's/us$/e-3/; s/ms$//; s/([0-9])s$/\1e3/'; }
 
+# percentile N <NUMBERS
+percentile() { sort -g | awk -v n="$1" '{ v[NR] = $1 } END { i = int(NR * n / 100 + 0.5); print v[i ? i : 1] }'; }
+
+# push WHEN: one round's pushes.
+push() {
+	local i
+
+	: >"$WORK/applied"
+	for ((i = 0; i < PUSHES; i++)); do
+		list "$i" >"$WORK/list.json"
+		curl -sS --fail-with-body --max-time 20 --unix-socket "$SOCKET" -X PUT \
+			-H 'Content-Type: application/json' --data-binary "@$WORK/list.json" \
+			-o "$WORK/answer.json" http://sluice/v1/services/many/endpoints ||
+			fail "push $i: $(cat "$WORK/answer.json")"
+		jq -r '.applied' "$WORK/answer.json" >>"$WORK/applied"
+	done
+	milliseconds <"$WORK/applied" >"$WORK/ms"
+	series_add "$1.median" "$(percentile 50 <"$WORK/ms")"
+	series_add "$1.p99" "$(percentile 99 <"$WORK/ms")"
+}
+
+one_round() {
+	push idle
+	spawn wrk client wrk -d 600s -c 32 -t 1 "http://$VIP:9090/"
+	push loaded
+	alive wrk || fail "wrk ended: $(tail -n 3 "$WORK/wrk.log")"
+	stop wrk INT
+}
+
 begin bench-push
-BACKENDS=()
+BACKENDS=(5)
 routed
-start_with "$(service many "$VIP" 8080 TCP 172.18.0.5:8080)"
+serve_http 5
+start_with "$(service many "$VIP" 8080 TCP 172.18.0.5:8080
+	service web "$VIP" 9090 TCP 172.18.0.5:9090)"
 wait_up many 1
-for ((i = 0; i < PUSHES; i++)); do
-	list "$i" >"$WORK/list.json"
-	curl -sS --fail-with-body --max-time 20 --unix-socket "$SOCKET" -X PUT \
-		-H 'Content-Type: application/json' --data-binary "@$WORK/list.json" \
-		-o "$WORK/answer.json" -w '%{time_total}\n' \
-		http://sluice/v1/services/many/endpoints >>"$WORK/seconds" ||
-		fail "push $i: $(cat "$WORK/answer.json")"
-	jq -r '.applied' "$WORK/answer.json" >>"$WORK/applied"
+wait_up web 1
+remark "PUT of $COUNT endpoints, 10 % of them changed each time, $PUSHES times a round; loaded: wrk," \
+	"32 connections, on the same $(nproc) cores."
+rounds one_round
+for when in idle loaded; do
+	aim=-
+	[ $when = idle ] || aim='value<=5'
+	row "push of $COUNT endpoints, $when, median" ms "$when.median" - - -
+	row "push of $COUNT endpoints, $when, 99th percentile" ms "$when.p99" - - "$aim"
 done
-say "$PUSHES pushes of $COUNT endpoints, 10 % changed each, $(stat -c %s "$WORK/list.json") bytes"
-awk '{ print $1 * 1000 }' "$WORK/seconds" | percentiles "sent to answered, by curl"
-milliseconds <"$WORK/applied" | percentiles "changed to used by every worker"
 stop_sluiced
