@@ -262,15 +262,14 @@ void sluice_flow_table_walk(const struct sluice_flow_table *t, uint32_t now,
 {
 	for (uint64_t i = 0; i < sluice_flow_table_capacity(t); i++) {
 		struct sluice_flow_entry *e = &t->buckets[i / 4].entries[i % 4];
+		struct sluice_flow_ref ref = {.entry = e};
 		struct glimpse g = {.entry = e};
 		uint32_t age;
 
 		g.key = atomic_load_explicit(&e->key, memory_order_acquire);
-		if (g.key == 0)
+		if (g.key == 0 || !sluice_flow_read(&ref, g.key))
 			continue;
-		g.value = atomic_load_explicit(&e->value, memory_order_acquire);
-		if (atomic_load_explicit(&e->key, memory_order_relaxed) != g.key)
-			continue; // given away this moment, to a flow on probation
+		g.value = ref.value;
 		if (!sluice_flow_expired(t, g.value, now)) {
 			visit(context, g.key, sluice_flow_unpack(g.value));
 			continue;

@@ -179,6 +179,22 @@ static inline void sluice_flow_prefetch_secondary(const struct sluice_flow_table
 	__builtin_prefetch(&t->buckets[sluice_flow_secondary(t, hash)]);
 }
 
+// Reads the value that belongs to the key; false where the entry has been given away. As it may be
+// given away and come back between two looks, the value is looked at again too.
+static inline bool sluice_flow_read(struct sluice_flow_ref *ref, uint64_t key)
+{
+	uint64_t again = atomic_load_explicit(&ref->entry->value, memory_order_acquire);
+
+	do {
+		ref->value = again;
+		if (__builtin_expect(
+		            atomic_load_explicit(&ref->entry->key, memory_order_acquire) != key, 0))
+			return false;
+		again = atomic_load_explicit(&ref->entry->value, memory_order_acquire);
+	} while (__builtin_expect(again != ref->value, 0));
+	return true;
+}
+
 // The key's entry in one bucket. All four keys are compared before the one branch, as the place
 // in the bucket is as good as random.
 static inline struct sluice_flow_ref sluice_flow_find_in(struct sluice_flow_bucket *b, uint64_t key)
@@ -191,13 +207,10 @@ static inline struct sluice_flow_ref sluice_flow_find_in(struct sluice_flow_buck
 		hits |= (unsigned)(atomic_load_explicit(&e[i].key, memory_order_acquire) == key)
 		        << i;
 	for (; hits; hits &= hits - 1) {
-		struct sluice_flow_entry *hit = &e[__builtin_ctz(hits)];
-		uint64_t value = atomic_load_explicit(&hit->value, memory_order_acquire);
+		struct sluice_flow_ref ref = {.entry = &e[__builtin_ctz(hits)]};
 
-		// Looked at again: the entry may have been given away before its value was read.
-		if (__builtin_expect(atomic_load_explicit(&hit->key, memory_order_relaxed) == key,
-		                     1))
-			return (struct sluice_flow_ref){.entry = hit, .value = value};
+		if (__builtin_expect(sluice_flow_read(&ref, key), 1))
+			return ref;
 	}
 	return (struct sluice_flow_ref){0};
 }
