@@ -8,7 +8,7 @@
 static const char magic[8] = {'s', 'l', 'u', 'i', 'c', 'e', 's', 'n'};
 
 enum {
-	LAYOUT = 1,           // of header and entries, and how a key finds its buckets
+	LAYOUT = 2,           // of header and entries, and how a key finds its buckets
 	TRIES = 8,            // of a forward entry against other workers before it gives up
 	ROOMY = 2,            // usable places that make the primary bucket good enough
 	DEAD_FOR = 3 * 86400, // seconds after which a walk frees an entry

@@ -126,6 +126,22 @@ static inline void sluice_snat_prefetch_rest(const struct sluice_snat_table *t, 
 	__builtin_prefetch(&t->forward[sluice_snat_secondary(t, hash) ^ 1]);
 }
 
+// As sluice_flow_read.
+static inline bool sluice_snat_read(struct sluice_snat_ref *ref, uint64_t key)
+{
+	uint64_t again = atomic_load_explicit(&ref->entry->head, memory_order_acquire);
+
+	do {
+		ref->value = again;
+		ref->source = atomic_load_explicit(&ref->entry->body[0], memory_order_acquire);
+		if (__builtin_expect(
+		            atomic_load_explicit(&ref->entry->key, memory_order_acquire) != key, 0))
+			return false;
+		again = atomic_load_explicit(&ref->entry->head, memory_order_acquire);
+	} while (__builtin_expect(again != ref->value, 0));
+	return (ref->value ^ ref->source) >> SLUICE_FLOW_GENERATION_SHIFT == 0;
+}
+
 static inline struct sluice_snat_ref sluice_snat_find_in(struct sluice_snat_line *l, uint64_t key)
 {
 	struct sluice_snat_entry *e = l->entries;
@@ -134,14 +150,10 @@ static inline struct sluice_snat_ref sluice_snat_find_in(struct sluice_snat_line
 	                        << 1;
 
 	for (; hits; hits &= hits - 1) {
-		struct sluice_snat_entry *hit = &e[hits == 2];
-		uint64_t value = atomic_load_explicit(&hit->head, memory_order_acquire);
-		uint64_t source = atomic_load_explicit(&hit->body[0], memory_order_acquire);
+		struct sluice_snat_ref ref = {.entry = &e[hits == 2]};
 
-		if (__builtin_expect(atomic_load_explicit(&hit->key, memory_order_relaxed) == key &&
-		                             (value ^ source) >> SLUICE_FLOW_GENERATION_SHIFT == 0,
-		                     1))
-			return (struct sluice_snat_ref){hit, value, source};
+		if (__builtin_expect(sluice_snat_read(&ref, key), 1))
+			return ref;
 	}
 	return (struct sluice_snat_ref){0};
 }
@@ -239,7 +251,9 @@ SLUICE_INLINE uint64_t sluice_snat_fingerprint_end(const struct sluice_hash_key 
 		memcpy(words, snat.address, 16);
 		h ^= sluice_hash_fold(words[0] ^ key->k[3], words[1] ^ key->k[2]);
 	}
-	h = sluice_hash_fold(h ^ key->k[2], snat.tail ^ key->k[3]);
+	// Two more rounds: after a single one, ports that differ in a few bits of the middle share
+	// a few lines at one endpoint in some tables' secrets.
+	h = sluice_hash_u64(key, h ^ snat.tail);
 	return h == 0 || h == SLUICE_SNAT_BUSY ? 1 : h;
 }
 

@@ -216,10 +216,16 @@ static void ports_are_reserved_by_worker(void **state)
 		assert_true(snat_test_find(&x.t, &f).source == sources[i]);
 		assert_true(snat_test_returns(&x.t, &f, sources[i], &x.snat));
 	}
-	// A worker whose share of a tiny range is nothing has no port.
-	x.snat.last_port = x.snat.first_port = 3000;
-	struct snat_test_flow f = snat_test_flow(SLUICE_IPV4, 5000, 0);
+	free(x.memory);
+}
 
+static void a_share_of_no_ports_is_exhausted(void **state)
+{
+	(void)state;
+	struct fixture x;
+	struct snat_test_flow f = snat_test_flow(SLUICE_IPV4, 1, 0);
+
+	begin(&x, CAPACITY, 2, 3000, 3000);
 	assert_int_equal(snat_test_insert(&x.t, &f, NULL, &x.snat,
 	                                  (struct sluice_snat_worker){1, 2}, NOW, NULL),
 	                 SLUICE_SNAT_EXHAUSTED);
@@ -236,7 +242,8 @@ static void ports_are_reused_across_endpoints_and_run_out_at_one(void **state)
 	unsigned stored[ENDPOINTS] = {0}, all = 0;
 	uint32_t n = 0;
 
-	begin(&x, 4 * CAPACITY, 1, 5000, 5000 + PORTS - 1);
+	// So large that hardly any port is lost to a full line.
+	begin(&x, 64 * CAPACITY, 1, 5000, 5000 + PORTS - 1);
 	for (uint32_t slot = 0; slot < ENDPOINTS; slot++) {
 		for (unsigned i = 0; i < 4 * PORTS; i++) {
 			struct snat_test_flow f = snat_test_flow(SLUICE_IPV4, n++, slot);
@@ -509,6 +516,7 @@ int main(void)
 	        cmocka_unit_test(a_flow_is_found_both_ways),
 	        cmocka_unit_test(the_table_agrees_with_a_list),
 	        cmocka_unit_test(ports_are_reserved_by_worker),
+	        cmocka_unit_test(a_share_of_no_ports_is_exhausted),
 	        cmocka_unit_test(ports_are_reused_across_endpoints_and_run_out_at_one),
 	        cmocka_unit_test(a_flow_on_probation_gives_its_port_away),
 	        cmocka_unit_test(a_flow_starts_afresh_in_its_own_place),
