@@ -151,6 +151,7 @@ static void workers_never_mix_flows_up(void **state)
 		struct worker workers[THREADS] = {0};
 		pthread_t threads[THREADS];
 		_Atomic uint32_t clock = NOW;
+		uint64_t hits = 0, inserts = 0;
 		void *memory;
 
 		snat_test_pool(&pool, 4, 2000, (uint16_t)(2000 + rounds[round].ports - 1));
@@ -177,8 +178,11 @@ static void workers_never_mix_flows_up(void **state)
 			       rounds[round].keys, w->hits, w->inserts, w->exhausted, w->races);
 			assert_int_equal(w->strange, 0);
 			assert_int_equal(w->lost, 0);
-			assert_true(w->hits > 0 && w->inserts > 0);
+			hits += w->hits;
+			inserts += w->inserts;
 		}
+		// Of all: the first one may be done before the others have begun.
+		assert_true(hits > 0 && inserts > 0);
 		free(memory);
 	}
 }
