@@ -53,7 +53,7 @@ static void worker_set(struct sluice_eal *eal, unsigned core)
 	eal->worker_lcores[eal->worker_count - 1] = eal->worker_count; // lcore 0 is the main one
 }
 
-static int workers_given(const struct sluice_eal_config *config, cpu_set_t *usable,
+static int workers_given(const struct sluice_eal_config *config, unsigned limit, cpu_set_t *usable,
                          struct sluice_eal *eal)
 {
 	if (config->worker_core_count > SLUICE_WORKERS_MAX) {
@@ -70,10 +70,11 @@ static int workers_given(const struct sluice_eal_config *config, cpu_set_t *usab
 			        core, getpid());
 			return -EINVAL;
 		}
-		worker_set(eal, core);
+		if (eal->worker_count < limit)
+			worker_set(eal, core);
 	}
-	for (size_t i = 0; i < config->worker_core_count; i++)
-		CPU_CLR(config->worker_cores[i], usable);
+	for (unsigned i = 0; i < eal->worker_count; i++)
+		CPU_CLR(eal->worker_cores[i], usable);
 	return 0;
 }
 
@@ -90,7 +91,7 @@ int sluice_eal_cores(const struct sluice_eal_config *config, struct sluice_eal *
 		return r;
 	eal->worker_count = 0;
 	if (config->worker_core_count > 0) {
-		r = workers_given(config, &usable, eal);
+		r = workers_given(config, limit, &usable, eal);
 		if (r < 0)
 			return r;
 	}

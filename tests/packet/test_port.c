@@ -306,6 +306,35 @@ static void cores_are_shared_out(void **state)
 	sched_setaffinity(0, sizeof(saved), &saved);
 }
 
+// Those that no queue is left for stay free, also for the main thread.
+static void given_cores_are_taken_while_there_are_queues(void **state)
+{
+	unsigned cores[2];
+	struct sluice_eal_config config = {
+	        .worker_cores = cores, .worker_core_count = 2, .worker_limit = 1};
+	struct sluice_eal eal;
+	cpu_set_t saved, two;
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(saved), &saved), 0);
+	if (CPU_COUNT(&saved) < 2)
+		skip();
+	CPU_ZERO(&two);
+	for (unsigned core = 0; n < 2; core++) {
+		if (!CPU_ISSET(core, &saved))
+			continue;
+		CPU_SET(core, &two);
+		cores[n++] = core;
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(two), &two), 0);
+	assert_int_equal(sluice_eal_cores(&config, &eal), 0);
+	assert_int_equal(eal.worker_count, 1);
+	assert_int_equal(eal.worker_cores[0], cores[0]);
+	assert_int_equal(eal.main_core, cores[1]);
+	sched_setaffinity(0, sizeof(saved), &saved);
+}
+
 static void required_hugepages_that_are_missing_are_an_error(void **state)
 {
 	struct sluice_eal_config config = {.hugepages = SLUICE_HUGEPAGES_REQUIRE,
@@ -327,6 +356,7 @@ int main(void)
 	        cmocka_unit_test(a_port_shows_its_interface),
 	        cmocka_unit_test(virtual_devices_are_ports),
 	        cmocka_unit_test(cores_are_shared_out),
+	        cmocka_unit_test(given_cores_are_taken_while_there_are_queues),
 	        cmocka_unit_test(required_hugepages_that_are_missing_are_an_error),
 	};
 
