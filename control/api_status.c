@@ -29,6 +29,12 @@ static void write_readiness(struct sluice_strbuf *b, const struct sluice_stats *
 	sluice_strbuf_free(&reasons);
 }
 
+static void put_optional(struct sluice_strbuf *b, const char *key, const char *value)
+{
+	if (value)
+		put_string(b, key, value);
+}
+
 static void write_port(struct sluice_strbuf *b, const struct sluice_stats *s, size_t i)
 {
 	const struct sluice_stats_source *source = s->source;
@@ -44,11 +50,15 @@ static void write_port(struct sluice_strbuf *b, const struct sluice_stats *s, si
 	                     ",\"up\":%s,\"rx\":%" PRIu64 ",\"tx\":%" PRIu64 ",\"passed\":%" PRIu64
 	                     ",\"rxBytes\":%" PRIu64 ",\"txBytes\":%" PRIu64 ",\"missed\":%" PRIu64
 	                     ",\"errors\":%" PRIu64
-	                     ",\"mtu\":%u,\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"queues\":%u}",
+	                     ",\"mtu\":%u,\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"queues\":%u",
 	                     link.up ? "true" : "false", io.in_packets, io.out_packets, passed,
 	                     io.in_bytes, io.out_bytes, link.missed, link.errors, link.mtu,
 	                     link.mac[0], link.mac[1], link.mac[2], link.mac[3], link.mac[4],
 	                     link.mac[5], source->ports[i].queues);
+	put_optional(b, ",\"device\":", source->ports[i].device);
+	put_optional(b, ",\"interface\":", source->ports[i].interface);
+	put_optional(b, ",\"afXdp\":", source->ports[i].af_xdp);
+	sluice_strbuf_putc(b, '}');
 }
 
 static void write_lists(struct sluice_strbuf *b, const struct sluice_stats *s)
@@ -75,6 +85,16 @@ static void write_lists(struct sluice_strbuf *b, const struct sluice_stats *s)
 		sluice_strbuf_printf(b, "%s\"%s\":%" PRIu64, i ? "," : "", sluice_drop_label(i),
 		                     sluice_stats_drops(s, i));
 	sluice_strbuf_putc(b, '}');
+}
+
+static void write_place(struct sluice_strbuf *b, const struct sluice_stats_source *source)
+{
+	sluice_strbuf_printf(b, ",\"cores\":{\"control\":%u,\"configured\":%zu}",
+	                     source->control_core, source->cores_configured);
+	sluice_strbuf_printf(
+	        b, ",\"memory\":{\"hugepages\":%s,\"bytes\":%" PRIu64 ",\"flowsOnHugepages\":%s}",
+	        source->hugepages ? "true" : "false", source->memory_bytes,
+	        source->flows_on_hugepages ? "true" : "false");
 }
 
 static void write_state(struct sluice_strbuf *b, const struct sluice_state *state)
@@ -116,8 +136,8 @@ void sluice_api_get_status(struct sluice_api_call *call)
 	if (source->snat)
 		write_table(&b, "snat", api->stats->snat_entries,
 		            sluice_snat_table_capacity(source->snat));
-	sluice_strbuf_printf(&b, ",\"memory\":{\"hugepages\":%s,\"bytes\":%" PRIu64 "}",
-	                     source->hugepages ? "true" : "false", source->memory_bytes);
+	write_place(&b, source);
+	put_string(&b, ",\"announce\":", source->announce ? source->announce : "none");
 	write_state(&b, api->state);
 	sluice_strbuf_putc(&b, '}');
 	sluice_api_answer(call, &b);

@@ -118,6 +118,12 @@ void sluice_api_write_service(struct sluice_strbuf *b, const struct sluice_stats
 	sluice_strbuf_puts(b, ",\"since\":");
 	sluice_api_put_time(b, s->since);
 	sluice_strbuf_printf(b, ",\"generation\":%" PRIu64, s->changed);
+	if (stats->source->announced)
+		sluice_strbuf_printf(
+		        b, ",\"announced\":%s",
+		        stats->source->announced(stats->source->context, &s->spec.address)
+		                ? "true"
+		                : "false");
 	sluice_stats_service(stats, s, &t);
 	put_traffic(b, sluice_stats_service_flows(stats, s), &t);
 	sluice_strbuf_putc(b, ',');

@@ -114,6 +114,13 @@ static const char *obstacle(void *context, const struct sluice_model_endpoint *e
 	return sluice_update_obstacle(d->updater, e);
 }
 
+static bool announced(void *context, const struct sluice_address *vip)
+{
+	const struct sluice_daemon *d = context;
+
+	return sluice_kernel_address_find(d->kernel, 0, vip) != NULL;
+}
+
 static uint64_t cycles(void *context)
 {
 	(void)context;
@@ -136,6 +143,23 @@ static uint64_t generation(void *context)
 	return sluice_update_generation(d->updater);
 }
 
+static struct sluice_stats_port stats_port(const struct sluice_daemon *d, unsigned i)
+{
+	const struct sluice_config_port *c = &d->config.ports[i];
+	const struct sluice_port *p = &d->ports[i];
+	bool steered = p->kind == SLUICE_PORT_AF_XDP;
+
+	return (struct sluice_stats_port){
+	        .name = p->name,
+	        .queues = p->rx_queues,
+	        .device = c->device,
+	        .interface = steered ? c->argument : c->interface,
+	        .af_xdp = !steered       ? NULL
+	                  : p->zero_copy ? "zero-copy"
+	                                 : "copy",
+	};
+}
+
 static void fill_source(struct sluice_daemon *d)
 {
 	struct sluice_stats_source *s = &d->source;
@@ -145,10 +169,14 @@ static void fill_source(struct sluice_daemon *d)
 	s->started = time(NULL);
 	s->hugepages = d->eal.hugepages;
 	s->memory_bytes = d->eal.memory;
+	s->flows_on_hugepages = d->flow_file.hugepages;
+	s->announce = d->config.announce;
+	s->control_core = d->eal.main_core;
+	s->cores_configured = d->config.workers.core_count;
 	s->seed = d->config.cluster.seed ? d->config.cluster.seed : d->state.seed;
 	s->port_count = d->port_count;
 	for (unsigned i = 0; i < d->port_count; i++)
-		s->ports[i] = (struct sluice_stats_port){d->ports[i].name, d->ports[i].rx_queues};
+		s->ports[i] = stats_port(d, i);
 	s->worker_count = sluice_dataplane_worker_count(d->dataplane);
 	for (unsigned i = 0; i < s->worker_count; i++)
 		s->workers[i] = (struct sluice_stats_worker){
@@ -164,6 +192,7 @@ static void fill_source(struct sluice_daemon *d)
 	s->cycles_per_second = rte_get_tsc_hz();
 	s->port_link = port_link;
 	s->obstacle = obstacle;
+	s->announced = announced;
 	s->cycles = cycles;
 	s->flow_now = flow_now;
 	s->generation = generation;

@@ -29,6 +29,10 @@ struct sluice_port_link {
 struct sluice_stats_port {
 	const char *name; // the interface, or the device as configured
 	uint16_t queues;
+	const char *device;    // "af_xdp:eth1", as configured
+	const char *interface; // the kernel's, its own or its face; NULL: none
+	const char
+	        *af_xdp; // how packets come from the kernel: "copy", "zero-copy"; NULL: they don't
 };
 
 struct sluice_stats_worker {
@@ -45,8 +49,12 @@ struct sluice_stats_source {
 	time_t started; // wall clock
 	bool hugepages;
 	uint64_t memory_bytes;
-	bool applied;     // a configuration is applied: set with the first publication
-	const char *seed; // cluster seed in use
+	bool flows_on_hugepages; // the flow table's file
+	const char *announce;    // interface that virtual IPs are put on; NULL: none
+	unsigned control_core;
+	size_t cores_configured; // for workers; 0: left to us
+	bool applied;            // a configuration is applied: set with the first publication
+	const char *seed;        // cluster seed in use
 
 	size_t port_count;
 	struct sluice_stats_port ports[SLUICE_PORTS_MAX];
@@ -63,6 +71,8 @@ struct sluice_stats_source {
 	bool (*port_link)(void *context, size_t port, struct sluice_port_link *out);
 	// Why packets can't be sent to an endpoint; NULL: they can. NULL itself: they always can.
 	const char *(*obstacle)(void *context, const struct sluice_model_endpoint *e);
+	// Whether the host has the address. NULL itself: nobody knows.
+	bool (*announced)(void *context, const struct sluice_address *vip);
 	uint64_t (*cycles)(void *context);     // the counter that busy_cycles is of
 	uint32_t (*flow_now)(void *context);   // the clock of the flow table, seconds
 	uint64_t (*generation)(void *context); // published

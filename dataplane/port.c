@@ -172,6 +172,7 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 {
 	const struct sluice_port_kind_ops *kind = kinds[config->kind];
 	struct rte_eth_dev_info info = {};
+	unsigned before = sluice_af_xdp_zero_copy_sockets();
 	char arguments[4096];
 	int r;
 
@@ -195,6 +196,7 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 		kind->explain(port);
 		goto fail;
 	}
+	port->zero_copy = sluice_af_xdp_zero_copy_sockets() > before;
 	r = config->face ? sluice_face_open(port, config->face, pool) : 0;
 	if (r == 0)
 		return 0;

@@ -42,6 +42,7 @@ struct sluice_port {
 	uint16_t mtu; // largest IP packet, bytes
 	uint16_t rx_queues, tx_queues;
 	bool started;
+	bool zero_copy; // AF_XDP: the kernel's driver and ours share the packet buffers
 	bool has_face;
 	uint16_t face; // DPDK's id of the TAP that is the port's kernel face
 	char face_device[64];

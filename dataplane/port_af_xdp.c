@@ -2,11 +2,14 @@
 
 // af_xdp:IFACE: a kernel network interface, through DPDK's net_af_xdp and our steering program.
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_xdp.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -138,6 +141,26 @@ static int af_xdp_describe(struct sluice_port *port, const struct sluice_port_co
 	                "iface=%s,start_queue=0,queue_count=%u,busy_budget=0,xdp_prog=%s%s",
 	                config->device, config->queues, object, copy ? ",force_copy=1" : "");
 	return (size_t)used < size ? 0 : -E2BIG;
+}
+
+// DPDK's driver says this of its sockets to nobody, and not every kernel can list them (ss --xdp).
+unsigned sluice_af_xdp_zero_copy_sockets(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		struct xdp_options options = {};
+		socklen_t size = sizeof(options);
+
+		if (getsockopt((int)strtol(e->d_name, NULL, 10), SOL_XDP, XDP_OPTIONS, &options,
+		               &size) == 0 &&
+		    (options.flags & XDP_OPTIONS_ZEROCOPY))
+			n++;
+	}
+	if (d)
+		closedir(d);
+	return n;
 }
 
 static void af_xdp_explain(const struct sluice_port *port)

@@ -34,6 +34,9 @@ extern const struct sluice_port_kind_ops sluice_port_af_xdp;
 extern const struct sluice_port_kind_ops sluice_port_vdev;
 extern const struct sluice_port_kind_ops sluice_port_pci;
 
+// port_af_xdp.c: sockets of this process whose packets the kernel does not copy.
+unsigned sluice_af_xdp_zero_copy_sockets(void);
+
 // port_face.c: opens the TAP named face, with the port's MAC and MTU, a queue for each of the
 // port's transmit queues, and starts it. 0, or -errno with the reason logged.
 uint16_t sluice_face_mtu(const char *face); // of one that is there; else an Ethernet's

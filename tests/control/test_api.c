@@ -109,6 +109,15 @@ static bool port_link(void *context, size_t port, struct sluice_port_link *out)
 	return true;
 }
 
+// Of 10.96.43.0/24.
+static bool announced(void *context, const struct sluice_address *vip)
+{
+	unsigned len;
+
+	(void)context;
+	return memcmp(sluice_address_wire(vip, &len), "\x0a\x60\x2b", 3) == 0;
+}
+
 static void *serve(void *unused)
 {
 	(void)unused;
@@ -140,8 +149,11 @@ static int setup(void **unused)
 	        .applied = true,
 	        .seed = "a seed",
 	        .port_count = 1,
-	        .ports = {{"eth0", 1}},
+	        .ports = {{"eth0", 1, "af_xdp:eth0", "eth0", "copy"}},
 	        .port_link = port_link,
+	        .announced = announced,
+	        .announce = "lo",
+	        .cores_configured = 2,
 	};
 	sluice_model_init(&d.model, NULL);
 	sluice_stats_init(&d.stats, &d.source, &d.model);
@@ -367,6 +379,37 @@ static void test_changes_are_answered_when_published(void **unused)
 	assert_int_equal(integer(t, "generation"), 5);
 	assert_true(json_is_true(json_object_get(t, "ready")));
 	assert_true(json_is_true(json_object_get(json_object_get(t, "state"), "saved")));
+	json_decref(t);
+}
+
+// What sluicectl doctor asks of the daemon.
+static void test_status_says_where_things_are(void **unused)
+{
+	(void)unused;
+	json_decref(json(call("PUT", "/v1/services/tomcat", NULL, TOMCAT), 200));
+	json_decref(json(call("PUT", "/v1/services/other", NULL, "{ip: 10.9.9.9, port: 80}"), 200));
+	json_t *t = json(call("GET", "/v1/status", NULL, NULL), 200);
+	const char *device, *interface, *af_xdp, *announce;
+	int control, configured, hugepages, flows;
+
+	assert_int_equal(json_unpack(t, "{s:[{s:s, s:s, s:s}], s:s, s:{s:i, s:i}, s:{s:b, s:b}}",
+	                             "ports", "device", &device, "interface", &interface, "afXdp",
+	                             &af_xdp, "announce", &announce, "cores", "control", &control,
+	                             "configured", &configured, "memory", "hugepages", &hugepages,
+	                             "flowsOnHugepages", &flows),
+	                 0);
+	assert_string_equal(device, "af_xdp:eth0");
+	assert_string_equal(interface, "eth0");
+	assert_string_equal(af_xdp, "copy");
+	assert_string_equal(announce, "lo");
+	assert_int_equal(control, 0);
+	assert_int_equal(configured, 2);
+	json_decref(t);
+	t = json(call("GET", "/v1/services/tomcat", NULL, NULL), 200);
+	assert_true(json_is_true(json_object_get(t, "announced")));
+	json_decref(t);
+	t = json(call("GET", "/v1/services/other", NULL, NULL), 200);
+	assert_true(json_is_false(json_object_get(t, "announced")));
 	json_decref(t);
 }
 
@@ -756,6 +799,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        ROW(test_server_ids_and_affinity_are_shown),
 	        ROW(test_changes_are_answered_when_published),
+	        ROW(test_status_says_where_things_are),
 	        ROW(test_change_that_workers_do_not_get_is_no_success),
 	        ROW(test_refusals_say_what_and_change_nothing),
 	        ROW(test_bad_documents_are_refused_with_key_and_line),

@@ -239,6 +239,7 @@ static void a_port_shows_its_interface(void **state)
 	assert_memory_equal(c.mac, "\x02\0\0\0\0\x0a", 6);
 	assert_int_equal(c.rx_queues, 1);
 	assert_int_equal(c.tx_queues, 1);
+	assert_false(c.zero_copy); // no veth can, and copying was asked for
 	assert_true(sluice_port_link_up(&c));
 	netns_run("ip link set c1 down");
 	assert_false(sluice_port_link_up(&c));
