@@ -105,6 +105,15 @@ static const struct sluice_command commands[] = {
 		.run = sluice_ctl_drain_endpoint,
 	},
 	{
+		.verb = "doctor",
+		.help = "look for what is wrong on this host",
+		.details =
+			"Asks the daemon and the host, and names what does not work or could work better, each with\n"
+			"its fix. Exit status: 0 nothing, or only notes; 1 problems or warnings; 3 the daemon does\n"
+			"not answer, and only the host and the daemon's configuration were looked at.",
+		.run = sluice_ctl_doctor,
+	},
+	{
 		.verb = "help",
 		.arguments = "[COMMAND]", .arguments_max = 2,
 		.help = "show this help, or a command's",

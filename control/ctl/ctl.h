@@ -45,6 +45,8 @@ sluice_ctl_handler sluice_ctl_status, sluice_ctl_get_services, sluice_ctl_get_en
         sluice_ctl_get_workers, sluice_ctl_get_ports;
 // describe.c
 sluice_ctl_handler sluice_ctl_describe_service;
+// doctor.c
+sluice_ctl_handler sluice_ctl_doctor;
 // apply.c
 sluice_ctl_handler sluice_ctl_apply;
 // change.c

@@ -43,7 +43,7 @@ _sluicectl() {
 	*' get service'* | *' get endpoint'* | *' describe service' | *' delete service' | *' set endpoints' | *' add endpoint' | *' remove endpoint' | *' drain endpoint')
 		((${#words[@]} > 2)) || choices=$(_sluicectl_services "${socket[@]}")
 		;;
-	*' ' | *' help') choices='status get describe apply delete set add remove drain help' ;;
+	*' ' | *' help') choices='status get describe apply delete set add remove drain doctor help' ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
 }

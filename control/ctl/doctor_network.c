@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Checks: what the kernel does to a port's packets.
+#include <errno.h>
+#include <string.h>
+
+#include "control/ctl/doctor.h"
+#include "control/ctl/text.h"
+#include "control/ctl/veth_peer.h"
+
+// The stricter of the interface's value and of all's, but loose (2) wins over strict (1).
+static bool is_strict(const char *interface)
+{
+	long all = sluice_host_number("/proc/sys/net/ipv4/conf/all/rp_filter");
+	long own = sluice_host_number("/proc/sys/net/ipv4/conf/%s/rp_filter", interface);
+
+	return (all > own ? all : own) == 1;
+}
+
+void sluice_doctor_rp_filter(struct sluice_doctor *d)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
+		const char *interface = sluice_doctor_interface(d, port);
+
+		if (interface == NULL || !is_strict(interface))
+			continue;
+		sluice_doctor_find(d, SLUICE_WARNING, "port %s", sluice_text_string(port, "name"));
+		sluice_doctor_seen(
+		        d,
+		        "rp_filter is strict on %s: the kernel drops what comes in there from "
+		        "sources that it would answer over another interface",
+		        interface);
+		sluice_doctor_fix(d,
+		                  "sysctl -w net.ipv4.conf.%s.rp_filter=2, and a line of it in "
+		                  "/etc/sysctl.d/",
+		                  interface);
+	}
+}
+
+static void check_peer(struct sluice_doctor *d, const char *interface)
+{
+	struct sluice_veth_peer peer;
+	int error = sluice_veth_peer_find(interface, &peer);
+
+	if (error == -ENODEV || (error == 0 && !peer.unfinished_checksums))
+		return;
+	if (error == 0) {
+		sluice_doctor_find(d, SLUICE_PROBLEM, "port %s", interface);
+		sluice_doctor_seen(d,
+		                   "its veth peer %s leaves checksums unfinished, and AF_XDP hands "
+		                   "packets on as they are: what gets them drops them",
+		                   peer.name);
+		sluice_doctor_fix(d, "%sethtool -K %s tx off", peer.enter, peer.name);
+		return;
+	}
+	sluice_doctor_find(d, SLUICE_SKIPPED, "port %s", interface);
+	sluice_doctor_seen(d, "whether its veth peer finishes checksums can't be seen: %s",
+	                   error == -ESRCH
+	                           ? "it is in a network namespace that is not among those of "
+	                             "/run/netns and of processes here"
+	                           : strerror(-error));
+	sluice_doctor_fix(d, "as root, where the peer is: ethtool -K PEER tx off");
+}
+
+void sluice_doctor_checksums(struct sluice_doctor *d)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
+		const char *device = sluice_text_string(port, "device");
+		const char *interface = strncmp(device, "af_xdp:", 7) == 0
+		                                ? sluice_doctor_interface(d, port)
+		                                : NULL;
+
+		if (interface != NULL)
+			check_peer(d, interface);
+	}
+}

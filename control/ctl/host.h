@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// What the host says of itself in /sys, /proc and /etc. Another root than / is where $SLUICE_ROOT
+// says, as for sluice-nic and sluice-host-setup: a host that tests made up.
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SLUICE_HOST_TEXT = 256,
+	SLUICE_HOST_PATH = 1024,
+};
+
+// The path below the root. Returns out.
+__attribute__((format(printf, 2, 3))) const char *
+sluice_host_path(char out[static SLUICE_HOST_PATH], const char *format, ...);
+
+__attribute__((format(printf, 1, 2))) bool sluice_host_has(const char *format, ...);
+
+// The first line of a file; false where it can't be read.
+__attribute__((format(printf, 2, 3))) bool sluice_host_line(char out[static SLUICE_HOST_TEXT],
+                                                            const char *format, ...);
+
+// The number that a file holds; -1 where it can't be read.
+__attribute__((format(printf, 1, 2))) long sluice_host_number(const char *format, ...);
+
+// The last word of what a link points to, as a device's driver; false where there is none.
+__attribute__((format(printf, 2, 3))) bool sluice_host_link(char out[static SLUICE_HOST_TEXT],
+                                                            const char *format, ...);
+
+// Bytes of hugepages of all sizes; directory: the whole host's or a node's; file: nr_hugepages,
+// free_hugepages.
+uint64_t sluice_host_hugepages(const char *directory, const char *file);
+
+// Whether n is in a list as the kernel writes them: "0-2,5".
+bool sluice_host_list_has(const char *list, unsigned n);
