@@ -140,6 +140,35 @@ SLUICE_INLINE void classify_return(const struct sluice_pipeline *ctx, struct slu
 		b->returns[b->return_count++] = p;
 }
 
+// Not a client's packet to a frontend: an endpoint's, or none of ours.
+SLUICE_INLINE void classify_source(const struct sluice_pipeline *ctx, struct sluice_burst *b,
+                                   struct sluice_packet *p, enum sluice_family family)
+{
+	const struct sluice_snapshot *s = ctx->snapshot;
+	struct sluice_target_view t = sluice_packet_target(p, SLUICE_SOURCE, family);
+	uint32_t found = sluice_target_table_get(s->return_table, t, family);
+
+	if (found == SLUICE_TARGET_NONE)
+		p->verdict = SLUICE_VERDICT_PASS;
+	else
+		classify_return(ctx, b, p, &s->returns[found], family);
+}
+
+// In functions of their own, as they leave clients' packets too few registers.
+static __attribute__((noinline)) void classify_source_v4(const struct sluice_pipeline *ctx,
+                                                         struct sluice_burst *b,
+                                                         struct sluice_packet *p)
+{
+	classify_source(ctx, b, p, SLUICE_IPV4);
+}
+
+static __attribute__((noinline)) void classify_source_v6(const struct sluice_pipeline *ctx,
+                                                         struct sluice_burst *b,
+                                                         struct sluice_packet *p)
+{
+	classify_source(ctx, b, p, SLUICE_IPV6);
+}
+
 SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
                                 struct sluice_packet *p, enum sluice_family family)
 {
@@ -161,14 +190,11 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 		}
 		if (classify_in(ctx, p, (uint16_t)found, family))
 			b->in[b->in_count++] = p;
-		return;
+	} else if (family == SLUICE_IPV4) {
+		classify_source_v4(ctx, b, p);
+	} else {
+		classify_source_v6(ctx, b, p);
 	}
-	t = sluice_packet_target(p, SLUICE_SOURCE, family);
-	found = sluice_target_table_get(s->return_table, t, family);
-	if (found == SLUICE_TARGET_NONE)
-		p->verdict = SLUICE_VERDICT_PASS;
-	else
-		classify_return(ctx, b, p, &s->returns[found], family);
 }
 
 void sluice_classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
@@ -180,20 +206,23 @@ void sluice_classify_one(const struct sluice_pipeline *ctx, struct sluice_burst 
 		classify_one(ctx, b, p, SLUICE_IPV6);
 }
 
+// Any packet but a plain one.
+static __attribute__((noinline)) void
+classify_other(const struct sluice_pipeline *ctx, struct sluice_burst *b, struct sluice_packet *p)
+{
+	sluice_parse(p);
+	if (p->verdict == SLUICE_VERDICT_NONE)
+		sluice_classify_one(ctx, b, p);
+	else if (p->verdict == SLUICE_VERDICT_PASS && p->l4)
+		b->icmp[b->icmp_count++] = p;
+}
+
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
-	for (unsigned i = 0; i < b->count; i++) {
-		struct sluice_packet *p = &b->packets[i];
-
-		sluice_parse(p);
-		if (p->verdict != SLUICE_VERDICT_NONE) {
-			if (p->verdict == SLUICE_VERDICT_PASS && p->l4)
-				b->icmp[b->icmp_count++] = p;
-			continue;
-		}
-		if (p->family == SLUICE_IPV4)
+	for (struct sluice_packet *p = b->packets, *end = p + b->count; p < end; p++) {
+		if (sluice_parse_plain(p))
 			classify_one(ctx, b, p, SLUICE_IPV4);
 		else
-			classify_one(ctx, b, p, SLUICE_IPV6);
+			classify_other(ctx, b, p);
 	}
 }

@@ -18,6 +18,7 @@
 // before the original goes. Who looks first into the primary and then into the secondary can't
 // miss it. Two copies are harmless: everybody finds the same one, the other's time runs out.
 
+#include <immintrin.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -121,12 +122,11 @@ SLUICE_INLINE uint64_t sluice_flow_key_of(const struct sluice_hash_key *secret,
                                           struct sluice_target_view client, uint16_t frontend,
                                           enum sluice_family family)
 {
-	uint16_t port = (uint16_t)(client.tail >> 32);
-	uint64_t low = (uint64_t)port << 16 | frontend;
+	uint64_t low = (uint64_t)client.port << 16 | frontend;
 	uint64_t words[2], h;
 
 	if (family == SLUICE_IPV4)
-		return client.tail << 32 | low;
+		return (uint64_t)client.end << 32 | low;
 	memcpy(words, client.address, 16);
 	h = sluice_hash_fold(words[0] ^ secret->k[0], secret->k[1]);
 	h = words[1] ^ sluice_hash_fold(h ^ secret->k[2], low ^ secret->k[3]);
@@ -146,7 +146,7 @@ SLUICE_INLINE uint64_t sluice_flow_affinity_key(const struct sluice_flow_table *
                                                 struct sluice_target_view client, uint16_t frontend,
                                                 enum sluice_family family)
 {
-	client.tail |= sluice_target_tail(0, frontend, 0, 0);
+	client.port = frontend;
 	return sluice_flow_key(t, client, 0, family);
 }
 
@@ -195,18 +195,26 @@ static inline bool sluice_flow_read(struct sluice_flow_ref *ref, uint64_t key)
 	return true;
 }
 
-// The key's entry in one bucket. All four keys are compared before the one branch, as the place
-// in the bucket is as good as random.
+// Which of the bucket's entries seem to have the key, a bit each. All four keys are compared before
+// the one branch, as the place in the bucket is as good as random. A vector holds two keys, each
+// read whole, but not as an atomic: who finds one looks at it again.
+__attribute__((no_sanitize("thread"))) static inline unsigned
+sluice_flow_hits(const struct sluice_flow_bucket *b, uint64_t key)
+{
+	const __m128i *e = (const __m128i *)b->entries, wanted = _mm_set1_epi64x((long long)key);
+	__m128i low = _mm_cmpeq_epi64(_mm_unpacklo_epi64(e[0], e[1]), wanted);
+	__m128i high = _mm_cmpeq_epi64(_mm_unpacklo_epi64(e[2], e[3]), wanted);
+
+	return (unsigned)_mm_movemask_ps(
+	        _mm_shuffle_ps(_mm_castsi128_ps(low), _mm_castsi128_ps(high), 0x88));
+}
+
+// The key's entry in one bucket.
 static inline struct sluice_flow_ref sluice_flow_find_in(struct sluice_flow_bucket *b, uint64_t key)
 {
 	struct sluice_flow_entry *e = b->entries;
-	unsigned hits = 0;
 
-#pragma GCC unroll 4
-	for (unsigned i = 0; i < 4; i++)
-		hits |= (unsigned)(atomic_load_explicit(&e[i].key, memory_order_acquire) == key)
-		        << i;
-	for (; hits; hits &= hits - 1) {
+	for (unsigned hits = sluice_flow_hits(b, key); hits; hits &= hits - 1) {
 		struct sluice_flow_ref ref = {.entry = &e[__builtin_ctz(hits)]};
 
 		if (__builtin_expect(sluice_flow_read(&ref, key), 1))

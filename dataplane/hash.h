@@ -33,26 +33,32 @@ uint64_t sluice_hash_bytes(const struct sluice_hash_key *key, const void *data, 
 // host and CPU.
 void sluice_hash_key_expand(struct sluice_hash_key *key, const char *seed);
 
-// A target as the data path has it: what IPv4 needs in one register, and where the address is.
-// Built with shifts, as a load of eight bytes just stored in pieces would stall.
+// A target as the data path has it, in registers: what IPv4 needs, and where the address is.
 struct sluice_target_view {
-	uint64_t tail;          // the last 8 bytes of struct sluice_target
+	uint32_t end;           // the address's last 4 bytes: all of IPv4's
+	uint16_t port;          // network byte order
+	uint8_t protocol;       // IPPROTO_*; port and protocol 0: the address alone
+	uint8_t family;         // enum sluice_family
 	const uint8_t *address; // 16 bytes; read with IPv6 only
 };
 
-SLUICE_INLINE uint64_t sluice_target_tail(uint32_t address_end, uint16_t port, uint8_t protocol,
-                                          enum sluice_family family)
+// The last 8 bytes of struct sluice_target. Built with shifts, as a load of eight bytes just stored
+// in pieces would stall.
+SLUICE_INLINE uint64_t sluice_target_tail(struct sluice_target_view v)
 {
 	static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "first byte lowest");
-	return address_end | (uint64_t)port << 32 | (uint64_t)protocol << 48 |
-	       (uint64_t)family << 56;
+	return v.end | (uint64_t)v.port << 32 | (uint64_t)v.protocol << 48 |
+	       (uint64_t)v.family << 56;
 }
 
 static inline struct sluice_target_view sluice_target_view(const struct sluice_target *t)
 {
-	struct sluice_target_view v = {.address = t->address.bytes};
+	struct sluice_target_view v = {.port = t->port,
+	                               .protocol = t->protocol,
+	                               .family = t->family,
+	                               .address = t->address.bytes};
 
-	memcpy(&v.tail, &t->address.bytes[12], 8);
+	memcpy(&v.end, &t->address.bytes[12], 4);
 	return v;
 }
 
@@ -64,11 +70,11 @@ SLUICE_INLINE uint64_t sluice_hash_target(const struct sluice_hash_key *key,
 	uint32_t middle;
 
 	if (family == SLUICE_IPV4)
-		return sluice_hash_u64(key, v.tail);
+		return sluice_hash_u64(key, sluice_target_tail(v));
 	memcpy(&first, v.address, 8);
 	memcpy(&middle, v.address + 8, 4);
-	return sluice_hash_u64(key,
-	                       v.tail ^ sluice_hash_fold(first ^ key->k[2], middle ^ key->k[3]));
+	return sluice_hash_u64(key, sluice_target_tail(v) ^ sluice_hash_fold(first ^ key->k[2],
+	                                                                     middle ^ key->k[3]));
 }
 
 // Maps a hash to 0..n-1 without a division (Lemire, "Fast random integer generation", 2019).

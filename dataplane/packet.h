@@ -5,6 +5,7 @@
 // is the worker's own; the bytes stay where the port put them.
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,24 +50,26 @@ struct sluice_packet {
 	void *buffer;              // the worker's handle (an mbuf)
 	uint32_t length;           // bytes in all
 	uint16_t head;             // bytes at data that are contiguous
-	uint16_t l4;               // offset of the TCP or UDP header, or of an ICMP error's
-	uint8_t l3;                // offset of the IP header, behind a VLAN tag
-	uint8_t port_in;
-	uint8_t port_out;
-	uint8_t verdict;    // enum sluice_verdict
-	uint8_t reason;     // enum sluice_drop, with DROP
+	uint8_t verdict;           // enum sluice_verdict
+	uint8_t reason;            // enum sluice_drop, with DROP
+	// What parse writes, eight bytes at once where the packet is a plain one.
+	uint16_t l4;        // offset of the TCP or UDP header, or of an ICMP error's
+	uint8_t l3;         // offset of the IP header, behind a VLAN tag
 	uint8_t family;     // enum sluice_family
 	uint8_t protocol;   // IPPROTO_TCP, IPPROTO_UDP; of an ICMP error its own; not reliable in a
 	                    // later fragment
-	uint8_t tcp_flags;  // 0 with UDP
 	uint8_t fragment;   // enum sluice_fragment
-	uint8_t forwarding; // enum sluice_forwarding, the frontend's
-	bool moved;         // data and length are not what they were
+	bool plain;         // TCP in IPv4 without options, whole, untagged: see sluice_parse_plain
+	uint8_t tcp_flags;  // 0 with UDP
 	uint16_t tag;       // 802.1Q: priority and VLAN id, host byte order; 0: none
 	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
 	uint32_t slot;      // endpoint
-	uint16_t mtu;       // with TOO_BIG: the largest IP packet that the sender may send
 	uint64_t key, hash; // of the flow; of the datagram where it is a later fragment
+	uint16_t mtu;       // with TOO_BIG: the largest IP packet that the sender may send
+	uint8_t forwarding; // enum sluice_forwarding, the frontend's
+	bool moved;         // data and length are not what they were
+	uint8_t port_in;
+	uint8_t port_out;
 };
 static_assert(sizeof(struct sluice_packet) == 64, "one cache line");
 
@@ -123,6 +126,18 @@ static_assert(sizeof(struct sluice_ipv4) == 20, "RFC 791");
 static_assert(sizeof(struct sluice_ipv6) == 40, "RFC 8200");
 static_assert(sizeof(struct sluice_tcp) == 20, "RFC 9293");
 static_assert(sizeof(struct sluice_udp) == 8, "RFC 768");
+
+// What is known of a plain packet without a look: constants from here on, where this is inlined.
+static inline void sluice_packet_plain(struct sluice_packet *p)
+{
+	p->l3 = SLUICE_ETHERNET;
+	p->l4 = SLUICE_ETHERNET + sizeof(struct sluice_ipv4);
+	p->family = SLUICE_IPV4;
+	p->protocol = IPPROTO_TCP;
+	p->fragment = SLUICE_FRAGMENT_NONE;
+	p->plain = true;
+	p->tag = 0;
+}
 
 static inline void *sluice_packet_l3(const struct sluice_packet *p)
 {
@@ -191,14 +206,11 @@ SLUICE_INLINE struct sluice_target_view sluice_packet_address(const struct sluic
                                                               enum sluice_side side,
                                                               enum sluice_family family)
 {
-	const uint8_t *wire = sluice_packet_wire(p, side, family);
-	uint32_t end;
+	struct sluice_target_view v = {.family = (uint8_t)family,
+	                               .address = sluice_packet_wire(p, side, family)};
 
-	memcpy(&end, family == SLUICE_IPV4 ? wire : wire + 12, 4);
-	return (struct sluice_target_view){
-	        .tail = sluice_target_tail(end, 0, 0, family),
-	        .address = wire,
-	};
+	memcpy(&v.end, family == SLUICE_IPV4 ? v.address : v.address + 12, 4);
+	return v;
 }
 
 // The packet's source or destination as a key.
@@ -208,6 +220,7 @@ SLUICE_INLINE struct sluice_target_view sluice_packet_target(const struct sluice
 {
 	struct sluice_target_view v = sluice_packet_address(p, side, family);
 
-	v.tail |= sluice_target_tail(0, sluice_packet_port(p, side), p->protocol, 0);
+	v.port = sluice_packet_port(p, side);
+	v.protocol = p->protocol;
 	return v;
 }

@@ -88,14 +88,19 @@ SLUICE_INLINE uint8_t sluice_parse_fragment(uint16_t field, uint16_t offset, uin
 	return field & htons(more) ? SLUICE_FRAGMENT_FIRST : SLUICE_FRAGMENT_NONE;
 }
 
-// The packet that most are: TCP in IPv4 without options, whole. false: it is another one, or
-// something is wrong with it, and nothing was changed.
-SLUICE_INLINE bool sluice_parse_plain(struct sluice_packet *p, uint32_t l3)
+// The packet that most are: TCP in IPv4 without options, whole and untagged. false: it is another
+// one, or something is wrong with it, and nothing was changed.
+SLUICE_INLINE bool sluice_parse_plain(struct sluice_packet *p)
 {
+	const uint32_t l3 = SLUICE_ETHERNET;
 	const struct sluice_ipv4 *ip = (const void *)(p->data + l3);
 	const struct sluice_tcp *tcp = (const void *)(ip + 1);
+	uint16_t type;
 
 	if (p->head < l3 + sizeof(*ip) + sizeof(*tcp))
+		return false;
+	memcpy(&type, p->data + 12, 2);
+	if (type != htons(SLUICE_ETHERTYPE_V4))
 		return false;
 	uint32_t total = ntohs(ip->total_length), header = (uint32_t)(tcp->offset >> 4) * 4;
 
@@ -103,10 +108,7 @@ SLUICE_INLINE bool sluice_parse_plain(struct sluice_packet *p, uint32_t l3)
 	    (ip->fragment & htons(SLUICE_FRAGMENT_OFFSET_V4 | SLUICE_FRAGMENT_MORE_V4)) ||
 	    l3 + total > p->length || header < sizeof(*tcp) || header + sizeof(*ip) > total)
 		return false;
-	p->l3 = (uint8_t)l3;
-	p->l4 = (uint16_t)(l3 + sizeof(*ip));
-	p->family = SLUICE_IPV4;
-	p->protocol = IPPROTO_TCP;
+	sluice_packet_plain(p);
 	p->tcp_flags = tcp->flags;
 	return true;
 }
@@ -241,10 +243,9 @@ SLUICE_INLINE void sluice_parse(struct sluice_packet *p)
 		return;
 	}
 	memcpy(&type, p->data + 12, 2);
-	if (type == htons(SLUICE_ETHERTYPE_V4)) {
-		if (!sluice_parse_plain(p, SLUICE_ETHERNET))
-			sluice_parse_v4(p, SLUICE_ETHERNET);
-	} else if (type == htons(SLUICE_ETHERTYPE_V6))
+	if (type == htons(SLUICE_ETHERTYPE_V4))
+		sluice_parse_v4(p, SLUICE_ETHERNET);
+	else if (type == htons(SLUICE_ETHERTYPE_V6))
 		sluice_parse_v6(p, SLUICE_ETHERNET);
 	else if (type == htons(SLUICE_ETHERTYPE_VLAN))
 		sluice_parse_tagged(p);

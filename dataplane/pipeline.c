@@ -16,8 +16,13 @@ static void settle_drops(struct sluice_pipeline *ctx, const struct sluice_burst 
 
 void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets, unsigned count)
 {
-	struct sluice_burst b = {.packets = packets, .count = count};
+	struct sluice_burst
+	        b; // its lists are not cleared: that would take longer than many a stage
 
+	b.packets = packets;
+	b.count = count;
+	b.in_count = b.return_count = b.snat_count = b.icmp_count = 0;
+	b.fragments = false;
 	sluice_classify(ctx, &b);
 	sluice_track(ctx, &b);
 	if (__builtin_expect(b.fragments, 0))

@@ -27,7 +27,7 @@ struct sluice_change {
 };
 
 // Makes the transport checksum follow. Sums as in sluice_checksum_update.
-SLUICE_INLINE void sluice_change_checksum(struct sluice_packet *p, uint32_t old_sum,
+SLUICE_INLINE void sluice_change_checksum(const struct sluice_packet *p, uint32_t old_sum,
                                           uint32_t new_sum)
 {
 	bool udp = p->protocol == IPPROTO_UDP;
@@ -46,7 +46,7 @@ SLUICE_INLINE void sluice_change_checksum(struct sluice_packet *p, uint32_t old_
 }
 
 // A later fragment has nothing to change here.
-SLUICE_INLINE void sluice_change_transport(struct sluice_packet *p, enum sluice_side side,
+SLUICE_INLINE void sluice_change_transport(const struct sluice_packet *p, enum sluice_side side,
                                            const struct sluice_change *c)
 {
 	uint8_t *l4 = sluice_packet_l4(p);
@@ -57,7 +57,7 @@ SLUICE_INLINE void sluice_change_transport(struct sluice_packet *p, enum sluice_
 	sluice_change_checksum(p, c->old_transport, c->new_transport);
 }
 
-SLUICE_INLINE void sluice_change_network(struct sluice_packet *p, enum sluice_side side,
+SLUICE_INLINE void sluice_change_network(const struct sluice_packet *p, enum sluice_side side,
                                          const struct sluice_change *c, enum sluice_family family)
 {
 	if (family == SLUICE_IPV4) {
@@ -82,7 +82,7 @@ SLUICE_INLINE uint8_t sluice_packet_ttl(const struct sluice_packet *p, enum slui
 }
 
 // One hop less to live; the TTL must be more than 1. IPv4's checksum is the caller's.
-SLUICE_INLINE void sluice_packet_hop(struct sluice_packet *p, enum sluice_family family)
+SLUICE_INLINE void sluice_packet_hop(const struct sluice_packet *p, enum sluice_family family)
 {
 	if (family == SLUICE_IPV4)
 		((struct sluice_ipv4 *)sluice_packet_l3(p))->ttl--;

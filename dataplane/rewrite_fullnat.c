@@ -26,7 +26,7 @@ SLUICE_INLINE uint16_t wire_sum(const uint8_t *wire, enum sluice_family family)
 	return sluice_sum_bytes(wire, family == SLUICE_IPV4 ? 4 : 16);
 }
 
-SLUICE_INLINE void write_ends(struct sluice_packet *p, const struct ends *e,
+SLUICE_INLINE void write_ends(const struct sluice_packet *p, const struct ends *e,
                               enum sluice_family family)
 {
 	unsigned size = family == SLUICE_IPV4 ? 4 : 16, skip = 16 - size;
@@ -116,7 +116,7 @@ bool sluice_forward_snat_client(const struct sluice_pipeline *ctx, uint64_t fing
 	// It still means what it says: the slot is the sender's, and of the frontend's service.
 	e = &s->endpoints[out->slot];
 	return e->generation != 0 && s->frontends[out->frontend].service == e->service &&
-	       sluice_target_view(&e->target).tail == endpoint.tail &&
+	       sluice_target_tail(sluice_target_view(&e->target)) == sluice_target_tail(endpoint) &&
 	       (family == SLUICE_IPV4 || memcmp(&e->target.address, endpoint.address, 12) == 0);
 }
 

@@ -10,13 +10,18 @@
 
 SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side,
                            const struct sluice_change *c, const struct sluice_adjacency *a,
-                           enum sluice_family family)
+                           enum sluice_family family, bool plain)
 {
+	// A copy, so that it stays in registers: what is written to *p's bytes might be *p.
+	struct sluice_packet q = *p;
+
+	if (plain)
+		sluice_packet_plain(&q);
 	if (!sluice_packet_may_leave(p, a, family))
 		return;
-	sluice_change_network(p, side, c, family);
-	sluice_packet_hop(p, family);
-	sluice_change_transport(p, side, c);
+	sluice_change_network(&q, side, c, family);
+	sluice_packet_hop(&q, family);
+	sluice_change_transport(&q, side, c);
 	sluice_egress(p, a);
 }
 
@@ -45,25 +50,26 @@ SLUICE_INLINE struct sluice_change change_return(const struct sluice_frontend *f
 }
 
 SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
-                              enum sluice_family family)
+                              enum sluice_family family, bool plain)
 {
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_in(&ctx->snapshot->frontends[p->frontend], e);
 
 	c.old_address += (uint32_t)SLUICE_HOP_SUM;
 	sluice_forward_count_in(ctx, p);
-	rewrite(p, SLUICE_DESTINATION, &c, &e->adjacency, family);
+	rewrite(p, SLUICE_DESTINATION, &c, &e->adjacency, family, plain);
 }
 
 SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
-                                  const struct sluice_adjacency *a, enum sluice_family family)
+                                  const struct sluice_adjacency *a, enum sluice_family family,
+                                  bool plain)
 {
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_return(&ctx->snapshot->frontends[p->frontend], e);
 
 	c.old_address += (uint32_t)SLUICE_HOP_SUM;
 	sluice_forward_count_out(ctx, p);
-	rewrite(p, SLUICE_SOURCE, &c, a, family);
+	rewrite(p, SLUICE_SOURCE, &c, a, family, plain);
 }
 
 static void nat_in(struct sluice_pipeline *ctx, struct sluice_packet *const *packets,
@@ -74,10 +80,12 @@ static void nat_in(struct sluice_pipeline *ctx, struct sluice_packet *const *pac
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		if (p->family == SLUICE_IPV4)
-			rewrite_in(ctx, p, SLUICE_IPV4);
+		if (p->plain)
+			rewrite_in(ctx, p, SLUICE_IPV4, true);
+		else if (p->family == SLUICE_IPV4)
+			rewrite_in(ctx, p, SLUICE_IPV4, false);
 		else
-			rewrite_in(ctx, p, SLUICE_IPV6);
+			rewrite_in(ctx, p, SLUICE_IPV6, false);
 	}
 }
 
@@ -87,10 +95,12 @@ static void nat_out(struct sluice_pipeline *ctx, struct sluice_packet *const *pa
 	for (unsigned i = 0; i < count; i++) {
 		struct sluice_packet *p = packets[i];
 
-		if (p->family == SLUICE_IPV4)
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4);
+		if (p->plain)
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, true);
+		else if (p->family == SLUICE_IPV4)
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, false);
 		else
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV6);
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV6, false);
 	}
 }
 

@@ -88,7 +88,8 @@ static enum worth forward_worth(const struct sluice_snat_table *t, const struct 
 static struct sluice_target_view client_view(uint64_t head, const uint64_t words[2])
 {
 	return (struct sluice_target_view){
-	        .tail = words[1] >> 32 | (head >> PORT_SHIFT) << 32,
+	        .end = (uint32_t)(words[1] >> 32),
+	        .port = (uint16_t)(head >> PORT_SHIFT),
 	        .address = (const uint8_t *)words,
 	};
 }
@@ -283,8 +284,7 @@ static enum sluice_snat_insert claim_forward(const struct sluice_snat_table *t,
 
 static uint64_t reverse_head(const struct sluice_snat_flow *f, uint64_t before)
 {
-	return (f->client.tail >> 32 & 0xffff) << PORT_SHIFT |
-	       (uint64_t)f->frontend << FRONTEND_SHIFT |
+	return (uint64_t)f->client.port << PORT_SHIFT | (uint64_t)f->frontend << FRONTEND_SHIFT |
 	       (uint64_t)sluice_flow_unpack(f->value).slot << SLOT_SHIFT |
 	       (f->family == SLUICE_IPV6 ? IS_IPV6 : 0) | ((before + 1) & TURN_MASK);
 }
@@ -296,7 +296,7 @@ static void client_words(const struct sluice_snat_flow *f, uint64_t words[2])
 		return;
 	}
 	words[0] = 0;
-	words[1] = f->client.tail << 32 | 0xffff0000;
+	words[1] = (uint64_t)f->client.end << 32 | 0xffff0000;
 }
 
 // Claims the place for a reverse key, if it has none yet and there is one. push_out: a place, or
@@ -410,8 +410,8 @@ static uint64_t reverse_key(const struct sluice_snat_table *t, const struct slui
 	const struct sluice_target *a = &snat->addresses[sluice_snat_address_of(f->source)].target;
 	struct sluice_target_view v = sluice_target_view(a);
 
-	v.tail |= (uint64_t)sluice_snat_port_of(f->source) << 32 |
-	          (f->endpoint.tail & (uint64_t)0xff << 48); // protocol
+	v.port = sluice_snat_port_of(f->source);
+	v.protocol = f->endpoint.protocol;
 	return f->family == SLUICE_IPV4
 	               ? sluice_snat_fingerprint_end(&t->key, begun, v, SLUICE_IPV4)
 	               : sluice_snat_fingerprint_end(&t->key, begun, v, SLUICE_IPV6);

@@ -231,7 +231,7 @@ SLUICE_INLINE uint64_t sluice_snat_fingerprint_begin(const struct sluice_hash_ke
                                                      struct sluice_target_view endpoint,
                                                      enum sluice_family family)
 {
-	uint64_t words[2], h = endpoint.tail ^ key->k[0];
+	uint64_t words[2], h = sluice_target_tail(endpoint) ^ key->k[0];
 
 	if (family == SLUICE_IPV6) {
 		memcpy(words, endpoint.address, 16);
@@ -253,7 +253,7 @@ SLUICE_INLINE uint64_t sluice_snat_fingerprint_end(const struct sluice_hash_key 
 	}
 	// Two more rounds: after a single one, ports that differ in a few bits of the middle share
 	// a few lines at one endpoint in some tables' secrets.
-	h = sluice_hash_u64(key, h ^ snat.tail);
+	h = sluice_hash_u64(key, h ^ sluice_target_tail(snat));
 	return h == 0 || h == SLUICE_SNAT_BUSY ? 1 : h;
 }
 

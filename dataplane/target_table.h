@@ -43,7 +43,7 @@ SLUICE_INLINE uint64_t sluice_target_table_hash(const struct sluice_target_table
                                                 struct sluice_target_view v,
                                                 enum sluice_family family)
 {
-	uint64_t first, h = v.tail ^ t->key.k[0];
+	uint64_t first, h = sluice_target_tail(v) ^ t->key.k[0];
 	uint32_t middle;
 
 	if (family == SLUICE_IPV6) {
@@ -67,7 +67,7 @@ SLUICE_INLINE uint32_t sluice_target_table_get(const struct sluice_target_table 
 		if (e->value == SLUICE_TARGET_NONE)
 			return SLUICE_TARGET_NONE;
 		memcpy(&tail, &e->target.address.bytes[12], 8);
-		if (tail == v.tail &&
+		if (tail == sluice_target_tail(v) &&
 		    (family == SLUICE_IPV4 || memcmp(&e->target, v.address, 12) == 0))
 			return e->value;
 	}

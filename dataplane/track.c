@@ -192,9 +192,15 @@ SLUICE_INLINE bool is_known(struct sluice_pipeline *ctx, struct sluice_packet *p
 	if (__builtin_expect(p->forwarding == SLUICE_FORWARD_FULLNAT, 0))
 		return sluice_track_snat(ctx, p, named);
 	ref = sluice_flow_find_primary(ctx->flows, p->key, p->hash);
-	if (ref.entry && is_binding(ctx, p, ref.value) && agrees(ref.value, named)) {
-		follow(ctx, p, ref);
-		return true;
+	if (ref.entry && agrees(ref.value, named)) {
+		if (__builtin_expect(sluice_track_is_steady(ctx, p, ref.value), 1)) {
+			p->slot = sluice_flow_unpack(ref.value).slot;
+			return true;
+		}
+		if (is_binding(ctx, p, ref.value)) {
+			follow(ctx, p, ref);
+			return true;
+		}
 	}
 	prefetch_start(ctx, p);
 	return false;

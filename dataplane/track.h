@@ -28,19 +28,42 @@ static inline unsigned sluice_track_next_state(unsigned state, const struct slui
 	return state == SLUICE_FLOW_PROBATION ? state : SLUICE_FLOW_CLOSING;
 }
 
-// An entry binds only while it means what it meant: its slot is still the same endpoint's (same
-// generation), of the same service, and its time is not up. A SYN starts afresh where the client
-// had closed (it uses the port again) and where the endpoint is draining.
+// Whether an entry means what it meant: its slot is still the same endpoint's (same generation), of
+// the same service.
+static inline bool sluice_track_means(const struct sluice_pipeline *ctx,
+                                      const struct sluice_packet *p, struct sluice_flow_value v)
+{
+	const struct sluice_snapshot *s = ctx->snapshot;
+	const struct sluice_endpoint *e = &s->endpoints[v.slot];
+
+	return v.slot < s->endpoint_count && e->generation == v.generation &&
+	       e->service == s->frontends[p->frontend].service;
+}
+
+// Most packets: not the first of the flow in this second, and no SYN, FIN or RST. If the entry
+// means what it meant, it binds and stays as it is.
+static inline bool sluice_track_is_steady(const struct sluice_pipeline *ctx,
+                                          const struct sluice_packet *p, uint64_t packed)
+{
+	const uint32_t mask = 0xf << SLUICE_FLOW_STATE_SHIFT | SLUICE_FLOW_SEEN_MASK;
+	uint32_t state = p->protocol == IPPROTO_UDP ? SLUICE_FLOW_UDP : SLUICE_FLOW_ESTABLISHED;
+	uint32_t same = state << SLUICE_FLOW_STATE_SHIFT | (ctx->now & SLUICE_FLOW_SEEN_MASK);
+
+	return (((uint32_t)packed ^ same) & mask) == 0 &&
+	       !(p->tcp_flags & (SLUICE_TCP_SYN | SLUICE_TCP_FIN | SLUICE_TCP_RST)) &&
+	       sluice_track_means(ctx, p, sluice_flow_unpack(packed));
+}
+
+// An entry binds only while it means what it meant and its time is not up. A SYN starts afresh
+// where the client had closed (it uses the port again) and where the endpoint is draining.
 static inline bool sluice_track_binds(const struct sluice_pipeline *ctx,
                                       const struct sluice_flow_timeouts *timeouts,
                                       const struct sluice_packet *p, uint64_t packed)
 {
-	const struct sluice_snapshot *s = ctx->snapshot;
 	struct sluice_flow_value v = sluice_flow_unpack(packed);
-	const struct sluice_endpoint *e = &s->endpoints[v.slot];
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[v.slot];
 
-	if (v.slot >= s->endpoint_count || e->generation != v.generation ||
-	    e->service != s->frontends[p->frontend].service)
+	if (!sluice_track_means(ctx, p, v))
 		return false;
 	if (((e->flags & SLUICE_ENDPOINT_DRAINING) || v.state == SLUICE_FLOW_CLOSING) &&
 	    sluice_track_is_syn(p))

@@ -37,6 +37,12 @@ bool sluice_track_snat(struct sluice_pipeline *ctx, struct sluice_packet *p, uin
 {
 	struct sluice_snat_ref ref = sluice_snat_find_preferred(ctx->snat, p->key, p->hash);
 
+	if (ref.entry && named == SLUICE_TARGET_NONE &&
+	    __builtin_expect(sluice_track_is_steady(ctx, p, ref.value), 1)) {
+		p->slot = sluice_flow_unpack(ref.value).slot;
+		p->key = ref.source;
+		return true;
+	}
 	if (is_binding(ctx, p, &ref, named)) {
 		follow(ctx, p, &ref);
 		return true;
