@@ -78,8 +78,10 @@ static inline uint16_t sluice_checksum_update(uint16_t checksum, uint32_t old_su
 	// negative, nor the plain 0 that would make the checksum 0xffff.
 	uint32_t sum = 4u * 0xffff - checksum - old_sum + new_sum;
 
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+	// Both halves with the other one added: the carry of the lower sum goes to the upper one,
+	// as it must.
+	sum += sum << 16 | sum >> 16;
+	return (uint16_t)~(sum >> 16);
 }
 
 // Sum of TCP's, UDP's or ICMPv6's pseudo header. Addresses as on the wire, address_size 4 or 16;

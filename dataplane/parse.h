@@ -102,7 +102,7 @@ SLUICE_INLINE bool sluice_parse_plain(struct sluice_packet *p)
 	memcpy(&type, p->data + 12, 2);
 	if (type != htons(SLUICE_ETHERTYPE_V4))
 		return false;
-	uint32_t total = ntohs(ip->total_length), header = (uint32_t)(tcp->offset >> 4) * 4;
+	uint32_t total = ntohs(ip->total_length), header = (uint32_t)(tcp->offset & 0xf0) >> 2;
 
 	if (ip->version_ihl != 0x45 || ip->protocol != IPPROTO_TCP ||
 	    (ip->fragment & htons(SLUICE_FRAGMENT_OFFSET_V4 | SLUICE_FRAGMENT_MORE_V4)) ||
