@@ -68,20 +68,20 @@ static inline uint16_t sluice_checksum_bytes(const void *data, size_t len)
 }
 
 // The checksum of a packet in which words that summed up to old_sum were replaced by words that
-// sum up to new_sum; either may be the plain sum of two folded ones, at most 2 * 0xffff. Exact:
-// what a full computation would give, provided that a non-zero word is among those that were not
-// replaced, as an IP version, a protocol number or a length always is. A wrong checksum stays
-// wrong by as much as it was.
+// sum up to new_sum; either may be the plain sum of some, at most 8 * 0xffff. Exact: what a full
+// computation would give, provided that a non-zero word is among those that were not replaced, as
+// an IP version, a protocol number or a length always is. A wrong checksum stays wrong by as much
+// as it was.
 static inline uint16_t sluice_checksum_update(uint16_t checksum, uint32_t old_sum, uint32_t new_sum)
 {
 	// ~checksum + ~old_sum + new_sum, and some more 0xffff, each a zero too: the sum can't be
 	// negative, nor the plain 0 that would make the checksum 0xffff.
-	uint32_t sum = 4u * 0xffff - checksum - old_sum + new_sum;
+	uint32_t sum = 10u * 0xffff - checksum - old_sum + new_sum;
 
 	// Both halves with the other one added: the carry of the lower sum goes to the upper one,
 	// as it must.
 	sum += sum << 16 | sum >> 16;
-	return (uint16_t)~(sum >> 16);
+	return (uint16_t) ~(sum >> 16);
 }
 
 // Sum of TCP's, UDP's or ICMPv6's pseudo header. Addresses as on the wire, address_size 4 or 16;

@@ -139,6 +139,17 @@ static inline void sluice_packet_plain(struct sluice_packet *p)
 	p->tag = 0;
 }
 
+// A copy to rewrite by: it stays in registers, while the packet's bytes, for all that the compiler
+// knows, may be the descriptor's. plain: whether it is known to be a plain one, a constant.
+SLUICE_INLINE struct sluice_packet sluice_packet_known(const struct sluice_packet *p, bool plain)
+{
+	struct sluice_packet q = *p;
+
+	if (plain)
+		sluice_packet_plain(&q);
+	return q;
+}
+
 static inline void *sluice_packet_l3(const struct sluice_packet *p)
 {
 	return p->data + p->l3;

@@ -13,17 +13,24 @@
 #include "dataplane/snat_table.h"
 #include "dataplane/target_table.h"
 
-// What both ends of a packet become. The sums are those of what is there, and of what comes.
+// What both ends of a packet become. The sums are those of what is there, and of what comes, as
+// sluice_checksum_update() takes them.
 struct ends {
 	const struct sluice_address *source, *destination;
 	uint16_t source_port, destination_port; // network byte order
-	uint32_t old_addresses, new_addresses;  // two sums each
+	uint32_t old_addresses, new_addresses;
 	uint32_t old_transport, new_transport;
 };
 
-SLUICE_INLINE uint16_t wire_sum(const uint8_t *wire, enum sluice_family family)
+// The sum of an address's words; of IPv4's two it is the plain one.
+SLUICE_INLINE uint32_t wire_sum(const uint8_t *wire, enum sluice_family family)
 {
-	return sluice_sum_bytes(wire, family == SLUICE_IPV4 ? 4 : 16);
+	uint16_t words[2];
+
+	if (family == SLUICE_IPV6)
+		return sluice_sum_bytes(wire, 16);
+	memcpy(words, wire, sizeof(words));
+	return (uint32_t)words[0] + words[1];
 }
 
 SLUICE_INLINE void write_ends(const struct sluice_packet *p, const struct ends *e,
@@ -50,31 +57,30 @@ SLUICE_INLINE void write_ends(const struct sluice_packet *p, const struct ends *
 // ---- in
 
 SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
-                              enum sluice_family family)
+                              enum sluice_family family, bool plain)
 {
 	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	const struct sluice_snat_address *from =
 	        &ctx->snapshot->snat->addresses[sluice_snat_address_of(p->key)];
+	struct sluice_packet q = sluice_packet_known(p, plain);
 	uint16_t port = sluice_snat_port_of(p->key);
-	uint16_t client = wire_sum(sluice_packet_wire(p, SLUICE_SOURCE, family), family);
+	uint32_t client = wire_sum(sluice_packet_wire(&q, SLUICE_SOURCE, family), family);
 	struct ends ends = {
 	        .source = &from->target.address,
 	        .destination = &e->target.address,
 	        .source_port = port,
 	        .destination_port = e->target.port,
-	        .old_addresses = (uint32_t)client + f->address_sum,
+	        .old_addresses = client + f->address_sum,
 	        .new_addresses = (uint32_t)from->sum + e->address_sum,
-	        .old_transport =
-	                (uint32_t)sluice_sum_add(client, sluice_packet_port(p, SLUICE_SOURCE)) +
-	                f->transport_sum,
-	        .new_transport = (uint32_t)sluice_sum_add(from->sum, port) + e->transport_sum,
+	        .old_transport = client + sluice_packet_port(&q, SLUICE_SOURCE) + f->transport_sum,
+	        .new_transport = (uint32_t)from->sum + port + e->transport_sum,
 	};
 
 	sluice_forward_count_in(ctx, p);
 	if (!sluice_packet_may_leave(p, &e->adjacency, family))
 		return;
-	write_ends(p, &ends, family);
+	write_ends(&q, &ends, family);
 	sluice_egress(p, &e->adjacency);
 }
 
@@ -86,10 +92,12 @@ static void fullnat_in(struct sluice_pipeline *ctx, struct sluice_packet *const 
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		if (p->family == SLUICE_IPV4)
-			rewrite_in(ctx, p, SLUICE_IPV4);
+		if (p->plain)
+			rewrite_in(ctx, p, SLUICE_IPV4, true);
+		else if (p->family == SLUICE_IPV4)
+			rewrite_in(ctx, p, SLUICE_IPV4, false);
 		else
-			rewrite_in(ctx, p, SLUICE_IPV6);
+			rewrite_in(ctx, p, SLUICE_IPV6, false);
 	}
 }
 
@@ -165,29 +173,31 @@ static void find_clients(struct sluice_pipeline *ctx, const struct sluice_burst 
 
 SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
                                   const struct sluice_address *client, uint16_t port,
-                                  const struct sluice_adjacency *a, enum sluice_family family)
+                                  const struct sluice_adjacency *a, enum sluice_family family,
+                                  bool plain)
 {
 	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	struct sluice_packet q = sluice_packet_known(p, plain);
 	unsigned skip = family == SLUICE_IPV4 ? 12 : 0;
-	uint16_t from = wire_sum(sluice_packet_wire(p, SLUICE_DESTINATION, family), family);
-	uint16_t to = wire_sum(client->bytes + skip, family);
+	uint32_t from = wire_sum(sluice_packet_wire(&q, SLUICE_DESTINATION, family), family);
+	uint32_t to = wire_sum(client->bytes + skip, family);
 	struct ends ends = {
 	        .source = &f->target.address,
 	        .destination = client,
 	        .source_port = f->target.port,
 	        .destination_port = port,
-	        .old_addresses = (uint32_t)e->address_sum + from,
-	        .new_addresses = (uint32_t)f->address_sum + to,
-	        .old_transport = (uint32_t)e->transport_sum +
-	                         sluice_sum_add(from, sluice_packet_port(p, SLUICE_DESTINATION)),
-	        .new_transport = (uint32_t)f->transport_sum + sluice_sum_add(to, port),
+	        .old_addresses = e->address_sum + from,
+	        .new_addresses = f->address_sum + to,
+	        .old_transport =
+	                e->transport_sum + from + sluice_packet_port(&q, SLUICE_DESTINATION),
+	        .new_transport = f->transport_sum + to + port,
 	};
 
 	sluice_forward_count_out(ctx, p);
 	if (!sluice_packet_may_leave(p, a, family))
 		return;
-	write_ends(p, &ends, family);
+	write_ends(&q, &ends, family);
 	sluice_egress(p, a);
 }
 
@@ -201,13 +211,15 @@ void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst 
 	sluice_route_to(ctx->snapshot, known.clients, known.count, adjacencies);
 	for (unsigned i = 0; i < known.count; i++) {
 		struct sluice_packet *p = known.packets[i];
+		const struct sluice_address *client = &known.clients[i];
+		uint16_t port = known.ports[i];
 
-		if (p->family == SLUICE_IPV4)
-			rewrite_return(ctx, p, &known.clients[i], known.ports[i], adjacencies[i],
-			               SLUICE_IPV4);
+		if (p->plain)
+			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4, true);
+		else if (p->family == SLUICE_IPV4)
+			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4, false);
 		else
-			rewrite_return(ctx, p, &known.clients[i], known.ports[i], adjacencies[i],
-			               SLUICE_IPV6);
+			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV6, false);
 	}
 }
 

@@ -12,11 +12,8 @@ SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side,
                            const struct sluice_change *c, const struct sluice_adjacency *a,
                            enum sluice_family family, bool plain)
 {
-	// A copy, so that it stays in registers: what is written to *p's bytes might be *p.
-	struct sluice_packet q = *p;
+	struct sluice_packet q = sluice_packet_known(p, plain);
 
-	if (plain)
-		sluice_packet_plain(&q);
 	if (!sluice_packet_may_leave(p, a, family))
 		return;
 	sluice_change_network(&q, side, c, family);

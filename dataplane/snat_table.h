@@ -118,10 +118,14 @@ static inline void sluice_snat_prefetch(const struct sluice_snat_table *t, uint6
 	__builtin_prefetch(&t->forward[sluice_snat_primary(t, hash)]);
 }
 
-// What else a search may have to look at.
-static inline void sluice_snat_prefetch_rest(const struct sluice_snat_table *t, uint64_t hash)
+// What a search looks at next, and last.
+static inline void sluice_snat_prefetch_neighbour(const struct sluice_snat_table *t, uint64_t hash)
 {
 	__builtin_prefetch(&t->forward[sluice_snat_primary(t, hash) ^ 1]);
+}
+
+static inline void sluice_snat_prefetch_secondary(const struct sluice_snat_table *t, uint64_t hash)
+{
 	__builtin_prefetch(&t->forward[sluice_snat_secondary(t, hash)]);
 	__builtin_prefetch(&t->forward[sluice_snat_secondary(t, hash) ^ 1]);
 }
@@ -163,6 +167,13 @@ static inline struct sluice_snat_ref sluice_snat_find_preferred(const struct slu
                                                                 uint64_t key, uint64_t hash)
 {
 	return sluice_snat_find_in(&t->forward[sluice_snat_primary(t, hash)], key);
+}
+
+// The same for the other line of its primary bucket.
+static inline struct sluice_snat_ref sluice_snat_find_neighbour(const struct sluice_snat_table *t,
+                                                                uint64_t key, uint64_t hash)
+{
+	return sluice_snat_find_in(&t->forward[sluice_snat_primary(t, hash) ^ 1], key);
 }
 
 // The flow's entry wherever it is; says nothing about its age. Any worker, any time.

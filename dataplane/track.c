@@ -184,13 +184,29 @@ static void prefetch_start(const struct sluice_pipeline *ctx, const struct sluic
 		sluice_affinity_prefetch(ctx, service, p);
 }
 
+SLUICE_INLINE bool is_known_snat(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                                 uint32_t named)
+{
+	struct sluice_snat_ref ref = sluice_snat_find_preferred(ctx->snat, p->key, p->hash);
+
+	if (ref.entry && agrees(ref.value, named) && sluice_track_is_steady(ctx, p, ref.value)) {
+		p->slot = sluice_flow_unpack(ref.value).slot;
+		p->key = ref.source;
+		return true;
+	}
+	if (sluice_track_snat_binds(ctx, p, &ref, named))
+		return true;
+	sluice_snat_prefetch_neighbour(ctx->snat, p->hash);
+	return false;
+}
+
 // true: an entry in the flow's preferred line binds, and the packet has its endpoint.
 SLUICE_INLINE bool is_known(struct sluice_pipeline *ctx, struct sluice_packet *p, uint32_t named)
 {
 	struct sluice_flow_ref ref;
 
 	if (__builtin_expect(p->forwarding == SLUICE_FORWARD_FULLNAT, 0))
-		return sluice_track_snat(ctx, p, named);
+		return is_known_snat(ctx, p, named);
 	ref = sluice_flow_find_primary(ctx->flows, p->key, p->hash);
 	if (ref.entry && agrees(ref.value, named)) {
 		if (__builtin_expect(sluice_track_is_steady(ctx, p, ref.value), 1)) {
@@ -204,6 +220,30 @@ SLUICE_INLINE bool is_known(struct sluice_pipeline *ctx, struct sluice_packet *p
 	}
 	prefetch_start(ctx, p);
 	return false;
+}
+
+// Some fullnat flows are in the second line of their bucket. Takes those off the lists of what is
+// to be started; returns how many are left.
+static unsigned look_beside(struct sluice_pipeline *ctx, struct sluice_packet **starts,
+                            uint32_t *named, unsigned count)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct sluice_packet *p = starts[i];
+
+		if (p->forwarding == SLUICE_FORWARD_FULLNAT) {
+			struct sluice_snat_ref ref =
+			        sluice_snat_find_neighbour(ctx->snat, p->key, p->hash);
+
+			if (sluice_track_snat_binds(ctx, p, &ref, named[i]))
+				continue;
+			sluice_snat_prefetch_secondary(ctx->snat, p->hash);
+		}
+		named[left] = named[i];
+		starts[left++] = p;
+	}
+	return left;
 }
 
 // quic: a constant, so that who has no such service pays nothing for it.
@@ -225,6 +265,8 @@ SLUICE_INLINE void track(struct sluice_pipeline *ctx, struct sluice_burst *b, bo
 		named[start_count] = slot;
 		starts[start_count++] = p;
 	}
+	if (ctx->snat)
+		start_count = look_beside(ctx, starts, named, start_count);
 	for (unsigned i = 0; i < start_count; i++) {
 		if (starts[i]->forwarding == SLUICE_FORWARD_FULLNAT)
 			sluice_track_snat_start(ctx, starts[i], named[i]);

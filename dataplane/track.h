@@ -96,9 +96,10 @@ bool sluice_track_place(struct sluice_pipeline *ctx, struct sluice_packet *p, ui
 // The value of a new entry for p->slot.
 uint64_t sluice_track_new(const struct sluice_pipeline *ctx, const struct sluice_packet *p);
 
-// The same steps for a fullnat service's packet (track_snat.c): true where its entry in the
-// preferred line binds, or with peek any; and what is to be done where not. p->key becomes the
-// source that it leaves with (snat_table.h).
-bool sluice_track_snat(struct sluice_pipeline *ctx, struct sluice_packet *p, uint32_t named);
+// The same steps for a fullnat service's packet (track_snat.c): whether an entry binds, which then
+// is followed; and what is to be done where none does. p->key becomes the source that it leaves
+// with (snat_table.h).
+bool sluice_track_snat_binds(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                             struct sluice_snat_ref *ref, uint32_t named);
 bool sluice_track_snat_peek(const struct sluice_pipeline *ctx, struct sluice_packet *p);
 void sluice_track_snat_start(struct sluice_pipeline *ctx, struct sluice_packet *p, uint32_t named);

@@ -33,22 +33,13 @@ static inline bool is_binding(const struct sluice_pipeline *ctx, const struct sl
 	       (named == SLUICE_TARGET_NONE || sluice_flow_unpack(ref->value).slot == named);
 }
 
-bool sluice_track_snat(struct sluice_pipeline *ctx, struct sluice_packet *p, uint32_t named)
+bool sluice_track_snat_binds(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                             struct sluice_snat_ref *ref, uint32_t named)
 {
-	struct sluice_snat_ref ref = sluice_snat_find_preferred(ctx->snat, p->key, p->hash);
-
-	if (ref.entry && named == SLUICE_TARGET_NONE &&
-	    __builtin_expect(sluice_track_is_steady(ctx, p, ref.value), 1)) {
-		p->slot = sluice_flow_unpack(ref.value).slot;
-		p->key = ref.source;
-		return true;
-	}
-	if (is_binding(ctx, p, &ref, named)) {
-		follow(ctx, p, &ref);
-		return true;
-	}
-	sluice_snat_prefetch_rest(ctx->snat, p->hash);
-	return false;
+	if (!is_binding(ctx, p, ref, named))
+		return false;
+	follow(ctx, p, ref);
+	return true;
 }
 
 bool sluice_track_snat_peek(const struct sluice_pipeline *ctx, struct sluice_packet *p)
@@ -87,7 +78,7 @@ static enum sluice_snat_insert insert(struct sluice_pipeline *ctx, struct sluice
 	return sluice_snat_insert(ctx->snat, f, ctx->snapshot->snat, ctx->worker, ctx->now);
 }
 
-// A flow that no entry in its preferred line binds: it may stand elsewhere, an earlier
+// A flow that no entry in its primary bucket binds: it may stand in the other one, an earlier
 // packet of this burst may have been its first, and another worker may store it meanwhile.
 void sluice_track_snat_start(struct sluice_pipeline *ctx, struct sluice_packet *p, uint32_t named)
 {
@@ -95,10 +86,8 @@ void sluice_track_snat_start(struct sluice_pipeline *ctx, struct sluice_packet *
 		struct sluice_snat_flow f = {.old = sluice_snat_find(ctx->snat, p->key, p->hash)};
 		enum sluice_snat_insert how;
 
-		if (is_binding(ctx, p, &f.old, named)) {
-			follow(ctx, p, &f.old);
+		if (sluice_track_snat_binds(ctx, p, &f.old, named))
 			return;
-		}
 		if (!sluice_track_place(ctx, p, named))
 			return;
 		f.value = sluice_track_new(ctx, p);
