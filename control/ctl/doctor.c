@@ -29,6 +29,7 @@ static const struct {
 	enum needs needs;
 } checks[] = {
         {"ready", sluice_doctor_readiness, DAEMON},
+        {"interface", sluice_doctor_interfaces, PORTS},
         {"hugepages", sluice_doctor_hugepages, NOTHING},
         {"node", sluice_doctor_node, PORTS},
         {"iommu", sluice_doctor_iommu, PORTS},

@@ -48,12 +48,11 @@ const char *sluice_doctor_card(const json_t *port);
 // Whether DPDK drives a card.
 bool sluice_doctor_has_cards(const struct sluice_doctor *d);
 
+// The port's interface in the kernel; NULL where it has none, or none in this network namespace.
+const char *sluice_doctor_interface(const json_t *port);
+
 // The directory below /sys of the device under a port; false where there is none, as for a veth.
 bool sluice_doctor_device(const json_t *port, char out[static SLUICE_HOST_TEXT]);
-
-// The port's interface in the kernel; NULL where it has none, or (said as a finding) it is not of
-// this network namespace.
-const char *sluice_doctor_interface(struct sluice_doctor *d, const json_t *port);
 
 // doctor_config.c: reads the daemon's configuration instead of asking it. False where there is
 // none; a bad one is a finding.
@@ -68,6 +67,6 @@ sluice_doctor_check sluice_doctor_driver, sluice_doctor_iommu, sluice_doctor_cop
 // doctor_cores.c
 sluice_doctor_check sluice_doctor_shared_cores, sluice_doctor_isolation;
 // doctor_network.c
-sluice_doctor_check sluice_doctor_rp_filter, sluice_doctor_checksums;
+sluice_doctor_check sluice_doctor_interfaces, sluice_doctor_rp_filter, sluice_doctor_checksums;
 // doctor_service.c
 sluice_doctor_check sluice_doctor_announced, sluice_doctor_next_hop, sluice_doctor_return_path;

@@ -117,7 +117,7 @@ void sluice_doctor_copy_mode(struct sluice_doctor *d)
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
 		if (strcmp(sluice_text_string(port, "afXdp"), "copy") == 0 &&
-		    sluice_doctor_interface(d, port) != NULL)
+		    sluice_doctor_interface(port) != NULL)
 			find_copying(d, port);
 	}
 }

@@ -1,11 +1,46 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Checks: what the kernel does to a port's packets.
+// Checks: are the ports' interfaces there, and what does the kernel do to their packets.
 #include <errno.h>
 #include <string.h>
 
 #include "control/ctl/doctor.h"
 #include "control/ctl/text.h"
 #include "control/ctl/veth_peer.h"
+
+static bool is_af_xdp(const json_t *port)
+{
+	return strncmp(sluice_text_string(port, "device"), "af_xdp:", 7) == 0;
+}
+
+// A daemon that runs has its interfaces, and one that does not has yet to make a card's.
+static void check_interface(struct sluice_doctor *d, const json_t *port)
+{
+	const char *interface = json_string_value(json_object_get(port, "interface"));
+
+	if (interface == NULL || sluice_doctor_interface(port) != NULL)
+		return;
+	if (d->running) {
+		sluice_doctor_find(d, SLUICE_SKIPPED, "port %s", sluice_text_string(port, "name"));
+		sluice_doctor_seen(d, "its interface %s is not in this network namespace",
+		                   interface);
+		sluice_doctor_fix(d, "run sluicectl where sluiced runs: nsenter --net --mount "
+		                     "--target \"$(pidof sluiced)\" sluicectl doctor");
+	} else if (is_af_xdp(port)) {
+		sluice_doctor_find(d, SLUICE_PROBLEM, "port %s", interface);
+		sluice_doctor_seen(d, "there is no such interface in this network namespace");
+		sluice_doctor_fix(d, "ip link shows those that are there: another device: in "
+		                     "sluice.yaml, or sluicectl where sluiced is to run");
+	}
+}
+
+void sluice_doctor_interfaces(struct sluice_doctor *d)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach (json_object_get(d->status, "ports"), i, port)
+		check_interface(d, port);
+}
 
 // The stricter of the interface's value and of all's, but loose (2) wins over strict (1).
 static bool is_strict(const char *interface)
@@ -22,7 +57,7 @@ void sluice_doctor_rp_filter(struct sluice_doctor *d)
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		const char *interface = sluice_doctor_interface(d, port);
+		const char *interface = sluice_doctor_interface(port);
 
 		if (interface == NULL || !is_strict(interface))
 			continue;
@@ -70,10 +105,7 @@ void sluice_doctor_checksums(struct sluice_doctor *d)
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		const char *device = sluice_text_string(port, "device");
-		const char *interface = strncmp(device, "af_xdp:", 7) == 0
-		                                ? sluice_doctor_interface(d, port)
-		                                : NULL;
+		const char *interface = is_af_xdp(port) ? sluice_doctor_interface(port) : NULL;
 
 		if (interface != NULL)
 			check_peer(d, interface);

@@ -117,7 +117,7 @@ class Doctor(WithDaemon, Examined):
                          mac="02:00:00:00:00:02", afXdp="zero-copy")
 
     def test_a_healthy_host(self):
-        self.expect(self.doctor(), 0, "14 checks, nothing found\n")
+        self.expect(self.doctor(), 0, "15 checks, nothing found\n")
         self.finds()
         self.on_af_xdp()
         self.finds()
@@ -133,7 +133,7 @@ class Doctor(WithDaemon, Examined):
             "ordinary memory [hugepages]\n"
             "    fix: mount -t hugetlbfs none /dev/hugepages where nothing is mounted, reserve 9 "
             "pages more, and restart sluiced (hugepages.md)\n"
-            "14 checks: 1 problem, 1 note\n")
+            "15 checks: 1 problem, 1 note\n")
         self.assertIn("- check: hugepages\n", self.doctor("-o", "yaml").stdout)
 
     def test_not_ready(self):
@@ -258,12 +258,18 @@ class Doctor(WithDaemon, Examined):
 
     def test_another_network_namespace(self):
         self.host.write("sys/class/net/sluice-up0/address", "02:00:00:00:00:99")
-        self.finds(("namespace", "skipped", f"port {CARD}", "sluice-up0 is not in this network",
+        self.finds(("interface", "skipped", f"port {CARD}", "sluice-up0 is not in this network",
                     "nsenter"))
         self.on_af_xdp()
         self.port["afXdp"] = "copy"
         self.host.remove("sys/class/net/sluice-eth0/address")
-        self.finds(("namespace", "skipped", "port sluice-eth0", "sluice-eth0 is not", "nsenter"))
+        self.finds(("interface", "skipped", "port sluice-eth0", "sluice-eth0 is not", "nsenter"))
+
+    def test_memory_node_of_another_network_namespace(self):
+        self.on_af_xdp()
+        self.host.write("sys/class/net/sluice-eth0/device/numa_node", 1)
+        self.host.write("sys/class/net/sluice-eth0/address", "02:00:00:00:00:99")
+        self.finds(("interface", "skipped", "port sluice-eth0", "is not in this network", "nsenter"))
 
     def test_vip_not_announced(self):
         self.web["announced"] = False
@@ -373,7 +379,7 @@ class Alone(Examined):
 
     NOT_ASKED = ("ready, copy-mode, announce, next-hop, return-path", "skipped", "sluiced",
                  "does not answer", "systemctl status sluiced")
-    UNKNOWN = ("node, iommu, driver, queues, cores, isolation, checksums, rp-filter", "skipped",
+    UNKNOWN = ("interface, node, iommu, driver, queues, cores, isolation, checksums, rp-filter", "skipped",
                "sluiced", "no configuration", "sluice.yaml")
 
     def configure(self, workers="[2, 3]", hugepages="auto", queues=2):
@@ -387,7 +393,7 @@ memory: {{hugepages: {hugepages}}}""")
         self.finds(self.UNKNOWN, self.NOT_ASKED, code=3)
         result = self.doctor()
         self.assertIn("no such socket", result.stderr)
-        self.assertTrue(result.stdout.endswith("14 checks: 2 skipped\n"), result.stdout)
+        self.assertTrue(result.stdout.endswith("15 checks: 2 skipped\n"), result.stdout)
         self.host.pages(0, 0)
         self.finds(("hugepages", "note", "memory", "no hugepages", "sluice-host-setup --plan"),
                    self.UNKNOWN, self.NOT_ASKED, code=3)
@@ -405,6 +411,14 @@ memory: {{hugepages: {hugepages}}}""")
                    ("iommu", "problem", f"port {CARD}", "no IOMMU", "firmware"),
                    ("driver", "problem", f"port {CARD}", "e1000e", f"sluice-nic bind {CARD}"),
                    ("queues", "warning", f"port {CARD}", "queues: 1, for 2", "queues: 2"),
+                   self.NOT_ASKED, code=3)
+
+    def test_interfaces_before_the_daemon_starts(self):
+        self.configure()
+        self.host.remove("sys/class/net/sluice-up0/address")  # the daemon makes it
+        self.finds(self.NOT_ASKED, code=3)
+        self.host.write("etc/sluice/sluice.yaml", "ports: [{device: 'af_xdp:sluice-eth1'}]")
+        self.finds(("interface", "problem", "port sluice-eth1", "no such interface", "ip link"),
                    self.NOT_ASKED, code=3)
 
     def test_hugepages_that_are_required(self):

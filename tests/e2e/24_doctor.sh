@@ -52,7 +52,7 @@ wait_up bypassed 1
 load 1 4 close
 assert_no_errors
 finds 0 "$COPIES"
-ctl doctor -o json | jq -r '.[].check' | grep -qx namespace ||
+ctl doctor -o json | jq -r '.[].check' | grep -qx interface ||
 	fail "from elsewhere, another's eth0 was taken for this one"
 
 on lb sysctl -qw net.ipv4.conf.eth0.rp_filter=1
