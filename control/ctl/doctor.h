@@ -54,6 +54,13 @@ const char *sluice_doctor_interface(const json_t *port);
 // The directory below /sys of the device under a port; false where there is none, as for a veth.
 bool sluice_doctor_device(const json_t *port, char out[static SLUICE_HOST_TEXT]);
 
+// The core of a worker of /v1/status.
+unsigned sluice_doctor_core(const json_t *worker);
+
+// The command that prepares a host for all of the ports and workers: what it is not told, it
+// undoes.
+const char *sluice_doctor_setup(const struct sluice_doctor *d, char out[static SLUICE_HOST_TEXT]);
+
 // doctor_config.c: reads the daemon's configuration instead of asking it. False where there is
 // none; a bad one is a finding.
 bool sluice_doctor_read_config(struct sluice_doctor *d);

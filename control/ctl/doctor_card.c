@@ -70,7 +70,7 @@ static bool has_iommu(const char *card)
 
 void sluice_doctor_iommu(struct sluice_doctor *d)
 {
-	char driver[SLUICE_HOST_TEXT];
+	char driver[SLUICE_HOST_TEXT], setup[SLUICE_HOST_TEXT];
 	const json_t *port;
 	size_t i;
 
@@ -84,8 +84,9 @@ void sluice_doctor_iommu(struct sluice_doctor *d)
 		                   card);
 		sluice_doctor_seen(d, "no IOMMU stands between the card and the host's memory");
 		sluice_doctor_fix(d,
-		                  "switch it on in the firmware (VT-d, AMD-Vi), sluice-host-setup "
-		                  "--apply, and reboot (hugepages.md, \"Cores and the IOMMU\")");
+		                  "switch it on in the firmware (VT-d, AMD-Vi), %s, and reboot "
+		                  "(hugepages.md, \"Cores and the IOMMU\")",
+		                  sluice_doctor_setup(d, setup));
 	}
 }
 

@@ -23,8 +23,9 @@ static json_t *status_of(const struct sluice_config *c)
 	for (size_t i = 0; i < c->workers.core_count; i++)
 		json_array_append_new(workers, json_pack("{s:i, s:i}", "id", (int)i, "core",
 		                                         (int)c->workers.cores[i]));
-	return json_pack("{s:o, s:o, s:{s:i}, s:{s:b}}", "ports", ports, "workers", workers,
-	                 "cores", "configured", (int)c->workers.core_count, "memory", "required",
+	return json_pack("{s:o, s:o, s:{s:i}, s:{s:I}, s:{s:b}}", "ports", ports, "workers",
+	                 workers, "cores", "configured", (int)c->workers.core_count, "flows",
+	                 "capacity", (json_int_t)c->flows.capacity, "memory", "required",
 	                 c->memory.hugepages == SLUICE_HUGEPAGES_REQUIRE);
 }
 

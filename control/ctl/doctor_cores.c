@@ -5,11 +5,6 @@
 
 #include "control/ctl/doctor.h"
 
-static unsigned core_of(const json_t *worker)
-{
-	return (unsigned)json_integer_value(json_object_get(worker, "core"));
-}
-
 // Whether two cores are threads of one.
 static bool are_siblings(unsigned a, unsigned b)
 {
@@ -46,7 +41,7 @@ void sluice_doctor_shared_cores(struct sluice_doctor *d)
 
 	json_array_foreach (workers, i, worker) {
 		if (json_is_integer(control))
-			check_pair(d, i, core_of(worker), "the control thread",
+			check_pair(d, i, sluice_doctor_core(worker), "the control thread",
 			           (unsigned)json_integer_value(control));
 		json_array_foreach (workers, k, before) {
 			char name[32];
@@ -54,23 +49,28 @@ void sluice_doctor_shared_cores(struct sluice_doctor *d)
 			if (k == i)
 				break;
 			snprintf(name, sizeof(name), "worker %zu", k);
-			check_pair(d, i, core_of(worker), name, core_of(before));
+			check_pair(d, i, sluice_doctor_core(worker), name,
+			           sluice_doctor_core(before));
 		}
 	}
 }
 
 void sluice_doctor_isolation(struct sluice_doctor *d)
 {
-	char isolated[SLUICE_HOST_TEXT], cores[SLUICE_HOST_TEXT] = "";
+	char isolated[SLUICE_HOST_TEXT], cores[SLUICE_HOST_TEXT] = "", setup[SLUICE_HOST_TEXT];
+	bool kernels = false;
 	const json_t *worker;
 	size_t i, used = 0;
 
 	if (!sluice_host_line(isolated, "/sys/devices/system/cpu/isolated"))
 		isolated[0] = '\0';
 	json_array_foreach (json_object_get(d->status, "workers"), i, worker) {
-		if (!sluice_host_list_has(isolated, core_of(worker)) && used < sizeof(cores))
+		unsigned core = sluice_doctor_core(worker);
+
+		if (!sluice_host_list_has(isolated, core) && used < sizeof(cores))
 			used += (size_t)snprintf(cores + used, sizeof(cores) - used, "%s%u",
-			                         used > 0 ? "," : "", core_of(worker));
+			                         used > 0 ? "," : "", core);
+		kernels = kernels || core == 0;
 	}
 	if (used == 0)
 		return;
@@ -78,8 +78,10 @@ void sluice_doctor_isolation(struct sluice_doctor *d)
 	sluice_doctor_seen(
 	        d, "cores that are not isolated: %s; what else runs there makes them drop packets",
 	        cores);
-	sluice_doctor_fix(d,
-	                  "sluice-host-setup --apply --cores %s, and reboot (hugepages.md, \"Cores "
-	                  "and the IOMMU\")",
-	                  cores);
+	if (kernels)
+		sluice_doctor_fix(d, "workers.cores in sluice.yaml without core 0, which can't be "
+		                     "isolated (hugepages.md, \"Cores and the IOMMU\")");
+	else
+		sluice_doctor_fix(d, "%s, and reboot (hugepages.md, \"Cores and the IOMMU\")",
+		                  sluice_doctor_setup(d, setup));
 }

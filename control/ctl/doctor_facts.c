@@ -25,6 +25,47 @@ bool sluice_doctor_has_cards(const struct sluice_doctor *d)
 	return false;
 }
 
+static unsigned most_queues(const json_t *ports)
+{
+	json_int_t most = 1;
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach (ports, i, port) {
+		json_int_t queues = json_integer_value(json_object_get(port, "queues"));
+
+		most = queues > most ? queues : most;
+	}
+	return (unsigned)most;
+}
+
+const char *sluice_doctor_setup(const struct sluice_doctor *d, char out[static SLUICE_HOST_TEXT])
+{
+	const json_t *ports = json_object_get(d->status, "ports");
+	const json_t *workers = json_object_get(d->status, "workers"), *worker;
+	const json_t *flows = json_object_get(d->status, "flows");
+	const char *separator = " --cores ";
+	size_t i, used;
+
+	used = (size_t)snprintf(out, SLUICE_HOST_TEXT,
+	                        "sluice-host-setup --apply --ports %zu --queues %u --flows %.20s",
+	                        json_array_size(ports), most_queues(ports),
+	                        sluice_text_count(flows, "capacity").text);
+	json_array_foreach (workers, i, worker) {
+		if (used >= SLUICE_HOST_TEXT)
+			break;
+		used += (size_t)snprintf(out + used, SLUICE_HOST_TEXT - used, "%s%u", separator,
+		                         sluice_doctor_core(worker));
+		separator = ",";
+	}
+	return out;
+}
+
+unsigned sluice_doctor_core(const json_t *worker)
+{
+	return (unsigned)json_integer_value(json_object_get(worker, "core"));
+}
+
 // An interface of the same name may be another namespace's: the MAC address tells. The
 // configuration has none.
 const char *sluice_doctor_interface(const json_t *port)

@@ -141,7 +141,7 @@ static void check_workers(struct sluice_doctor *d, const json_t *port, long node
 	if (!sluice_host_line(cores, "/sys/devices/system/node/node%ld/cpulist", node))
 		return;
 	json_array_foreach (json_object_get(d->status, "workers"), i, worker) {
-		unsigned core = (unsigned)json_integer_value(json_object_get(worker, "core"));
+		unsigned core = sluice_doctor_core(worker);
 
 		if (sluice_host_list_has(cores, core))
 			continue;

@@ -182,7 +182,8 @@ class Doctor(WithDaemon, Examined):
 
     def test_iommu_off(self):
         self.host.remove(f"{PCI}/iommu_group")
-        self.finds(("iommu", "warning", f"port {CARD}", "no IOMMU", "sluice-host-setup --apply"))
+        self.finds(("iommu", "warning", f"port {CARD}", "no IOMMU",
+                    "sluice-host-setup --apply --ports 1 --queues 2 --flows 1048576 --cores 2,3,"))
         # A group that vfio made, in no-IOMMU mode.
         self.host.write(f"{PCI}/iommu_group/name", "vfio-noiommu")
         self.finds(("iommu", "warning", f"port {CARD}", "no IOMMU", "firmware"))
@@ -228,12 +229,19 @@ class Doctor(WithDaemon, Examined):
         self.finds(("cores", "note", "worker 1", "two threads of one", "lscpu -e"))
 
     def test_cores_not_isolated(self):
+        setup = "sluice-host-setup --apply --ports 1 --queues 2 --flows 1048576 --cores 2,3,"
         self.host.write("sys/devices/system/cpu/isolated", "2")
-        self.finds(("isolation", "warning", "workers", "not isolated: 3;", "--cores 3,"))
+        # Core 2 would not stay isolated if only 3 were named.
+        self.finds(("isolation", "warning", "workers", "not isolated: 3;", setup))
         self.host.write("sys/devices/system/cpu/isolated", "")
-        self.finds(("isolation", "warning", "workers", "not isolated: 2,3;", "--cores 2,3,"))
+        self.finds(("isolation", "warning", "workers", "not isolated: 2,3;", setup))
         self.on_af_xdp()
-        self.finds(("isolation", "note", "workers", "not isolated: 2,3;", "--cores 2,3,"))
+        self.finds(("isolation", "note", "workers", "not isolated: 2,3;", setup))
+
+    def test_core_that_cannot_be_isolated(self):
+        self.status["workers"][0]["core"] = 0
+        self.status["cores"]["control"] = 1
+        self.finds(("isolation", "warning", "workers", "not isolated: 0;", "without core 0"))
 
     def test_copy_mode(self):
         self.on_af_xdp()
