@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-	SLUICE_HOST_TEXT = 256,
+	SLUICE_HOST_TEXT = 4096, // lists of cores: of hundreds, each named
 	SLUICE_HOST_PATH = 1024,
 };
 

@@ -243,6 +243,20 @@ class Doctor(WithDaemon, Examined):
         self.status["cores"]["control"] = 1
         self.finds(("isolation", "warning", "workers", "not isolated: 0;", "without core 0"))
 
+    def test_many_cores(self):
+        # Every second one, as on hosts whose nodes take turns: lists longer than a line.
+        cores = range(100, 228, 2)
+        near = ",".join(str(core) for core in range(0, 512, 2))
+        self.status["workers"] = [{"id": i, "core": core} for i, core in enumerate(cores)]
+        self.status["cores"]["configured"] = len(cores)
+        self.port["queues"] = len(cores)
+        self.host.write("sys/devices/system/node/node0/cpulist", near)
+        self.host.write("sys/devices/system/cpu/isolated", near)
+        self.finds()
+        self.host.write("sys/devices/system/cpu/isolated", "")
+        every = ",".join(str(core) for core in cores)
+        self.finds(("isolation", "warning", "workers", every + ";", every + ", and reboot"))
+
     def test_copy_mode(self):
         self.on_af_xdp()
         self.port["afXdp"] = "copy"
