@@ -8,7 +8,7 @@
 #include "control/ctl/text.h"
 
 static const uint64_t mebibyte = 1 << 20;
-static const uint64_t small_hugepage = 2 << 20;
+static const char all_nodes[] = "/sys/kernel/mm/hugepages";
 
 enum {
 	FLOW_BYTES = 16, // an entry of the flow table
@@ -21,54 +21,50 @@ static uint64_t bytes_of(const json_t *object, const char *key)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-static uint64_t host_bytes(const char *file)
-{
-	return sluice_host_hugepages("/sys/kernel/mm/hugepages", file);
-}
-
 static uint64_t flow_bytes(const json_t *status)
 {
 	return FLOW_BYTES * bytes_of(json_object_get(status, "flows"), "capacity");
 }
 
 // For packet buffers and the flow table, beside what others have.
-static void fix_reserve(struct sluice_doctor *d, uint64_t used)
+static void fix_reserve(struct sluice_doctor *d, const struct sluice_host_hugepages *h)
 {
 	uint64_t need =
 	        bytes_of(json_object_get(d->status, "memory"), "bytes") + flow_bytes(d->status);
+	char setup[SLUICE_HOST_TEXT];
 
 	if (d->running)
-		sluice_doctor_fix(
-		        d,
-		        "sysctl vm.nr_hugepages=%" PRIu64
-		        ", and restart sluiced; sluice-host-setup --apply reserves them at "
-		        "every boot (hugepages.md)",
-		        (used + need) / small_hugepage + 2);
+		sluice_doctor_fix(d,
+		                  "echo %" PRIu64 " >%s/hugepages-%" PRIu64
+		                  "kB/nr_hugepages, and restart sluiced; %s reserves them at every "
+		                  "boot (hugepages.md)",
+		                  (h->total - h->unused + need) / h->size + 2, all_nodes,
+		                  h->size / 1024, sluice_doctor_setup(d, setup));
 	else
 		sluice_doctor_fix(d, "sluice-host-setup --plan, then --apply (hugepages.md)");
 }
 
 // The daemon runs without.
-static void unused_hugepages(struct sluice_doctor *d, uint64_t total, uint64_t unused)
+static void unused_hugepages(struct sluice_doctor *d, const struct sluice_host_hugepages *h)
 {
 	uint64_t need = bytes_of(json_object_get(d->status, "memory"), "bytes");
 
 	sluice_doctor_find(d, sluice_doctor_has_cards(d) ? SLUICE_WARNING : SLUICE_NOTE, "memory");
-	if (total == 0) {
+	if (h->total == 0) {
 		sluice_doctor_seen(
 		        d, "no hugepages are reserved: packet buffers and flow table are in "
 		           "ordinary memory, slower with many flows");
-		fix_reserve(d, 0);
-	} else if (unused < need) {
+		fix_reserve(d, h);
+	} else if (h->unused < need) {
 		sluice_doctor_seen(d,
 		                   "too few hugepages: %" PRIu64 " MiB are free of %" PRIu64
 		                   " MiB reserved, sluiced needs %" PRIu64 " MiB",
-		                   unused / mebibyte, total / mebibyte, need / mebibyte);
-		fix_reserve(d, total - unused);
+		                   h->unused / mebibyte, h->total / mebibyte, need / mebibyte);
+		fix_reserve(d, h);
 	} else {
 		sluice_doctor_seen(d,
 		                   "%" PRIu64 " MiB of hugepages are free, and sluiced uses none",
-		                   unused / mebibyte);
+		                   h->unused / mebibyte);
 		sluice_doctor_fix(d, "in sluice.yaml, memory.hugepages: auto, and restart sluiced");
 	}
 }
@@ -82,34 +78,35 @@ static void small_flow_table(struct sluice_doctor *d)
 	sluice_doctor_fix(
 	        d,
 	        "mount -t hugetlbfs none /dev/hugepages where nothing is mounted, reserve "
-	        "%" PRIu64 " pages more, and restart sluiced (hugepages.md)",
-	        flow_bytes(d->status) / small_hugepage + 1);
+	        "%" PRIu64 " MiB more, and start sluiced without its file 'flows', which is beside "
+	        "its socket and holds the connections (hugepages.md)",
+	        flow_bytes(d->status) / mebibyte + 2);
 }
 
 // The daemon does not run: has the next one something to take?
-static void missing_hugepages(struct sluice_doctor *d, uint64_t total, uint64_t unused)
+static void missing_hugepages(struct sluice_doctor *d, const struct sluice_host_hugepages *h)
 {
 	const json_t *memory = json_object_get(d->status, "memory");
 	bool needed =
 	        sluice_doctor_has_cards(d) || json_is_true(json_object_get(memory, "required"));
 
-	if (unused > 0)
+	if (h->unused > 0)
 		return;
 	sluice_doctor_find(d, needed ? SLUICE_PROBLEM : SLUICE_NOTE, "memory");
-	sluice_doctor_seen(d, total == 0 ? "no hugepages are reserved"
-	                                 : "all hugepages are in use by others");
-	fix_reserve(d, total);
+	sluice_doctor_seen(d, h->total == 0 ? "no hugepages are reserved"
+	                                    : "all hugepages are in use by others");
+	fix_reserve(d, h);
 }
 
 void sluice_doctor_hugepages(struct sluice_doctor *d)
 {
 	const json_t *memory = json_object_get(d->status, "memory");
-	uint64_t total = host_bytes("nr_hugepages"), unused = host_bytes("free_hugepages");
+	struct sluice_host_hugepages h = sluice_host_hugepages(all_nodes);
 
 	if (!d->running)
-		missing_hugepages(d, total, unused);
+		missing_hugepages(d, &h);
 	else if (json_is_false(json_object_get(memory, "hugepages")))
-		unused_hugepages(d, total, unused);
+		unused_hugepages(d, &h);
 	else if (json_is_false(json_object_get(memory, "flowsOnHugepages")))
 		small_flow_table(d);
 }
@@ -121,7 +118,8 @@ static void check_pages(struct sluice_doctor *d, const json_t *port, long node)
 	char directory[SLUICE_HOST_TEXT];
 
 	snprintf(directory, sizeof(directory), "/sys/devices/system/node/node%ld/hugepages", node);
-	if (host_bytes("nr_hugepages") == 0 || sluice_host_hugepages(directory, "nr_hugepages") > 0)
+	if (sluice_host_hugepages(all_nodes).total == 0 ||
+	    sluice_host_hugepages(directory).total > 0)
 		return;
 	sluice_doctor_find(d, SLUICE_WARNING, "port %s", sluice_text_string(port, "name"));
 	sluice_doctor_seen(d, "its card is on memory node %ld, where no hugepages are reserved",
@@ -159,6 +157,7 @@ static void check_workers(struct sluice_doctor *d, const json_t *port, long node
 
 void sluice_doctor_node(struct sluice_doctor *d)
 {
+	const json_t *memory = json_object_get(d->status, "memory");
 	const json_t *port;
 	size_t i;
 
@@ -170,7 +169,8 @@ void sluice_doctor_node(struct sluice_doctor *d)
 
 		if (node < 0) // a host of one node has none to be far from
 			continue;
-		check_pages(d, port, node);
+		if (!json_is_false(json_object_get(memory, "hugepages"))) // else none is used
+			check_pages(d, port, node);
 		check_workers(d, port, node);
 	}
 }

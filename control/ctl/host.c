@@ -99,25 +99,39 @@ bool sluice_host_link(char out[static SLUICE_HOST_TEXT], const char *format, ...
 	return true;
 }
 
-uint64_t sluice_host_hugepages(const char *directory, const char *file)
+static uint64_t pages_in(const char *directory, const char *file)
 {
+	char path[SLUICE_HOST_PATH + 32];
+	long pages;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
+	pages = number_in(path);
+	return pages > 0 ? (uint64_t)pages : 0;
+}
+
+struct sluice_host_hugepages sluice_host_hugepages(const char *directory)
+{
+	struct sluice_host_hugepages best = {.size = 2 << 20};
 	char pattern[SLUICE_HOST_PATH];
-	uint64_t bytes = 0;
 	glob_t found;
 
-	sluice_host_path(pattern, "%s/hugepages-*kB/%s", directory, file);
+	sluice_host_path(pattern, "%s/hugepages-*kB", directory);
 	if (glob(pattern, 0, NULL, &found) != 0)
-		return 0;
+		return best;
 	for (size_t i = 0; i < found.gl_pathc; i++) {
-		const char *size = strstr(found.gl_pathv[i], "/hugepages-");
-		long pages = number_in(found.gl_pathv[i]);
+		const char *path = found.gl_pathv[i];
+		uint64_t unused = pages_in(path, "free_hugepages");
+		uint64_t reserved = pages_in(path, "resv_hugepages");
+		struct sluice_host_hugepages h = {
+		        .size = 1024 * strtoul(strrchr(path, '-') + 1, NULL, 10)};
 
-		if (pages > 0)
-			bytes += (uint64_t)pages * strtoul(size + strlen("/hugepages-"), NULL, 10) *
-			         1024;
+		h.total = pages_in(path, "nr_hugepages") * h.size;
+		h.unused = unused > reserved ? (unused - reserved) * h.size : 0;
+		if (h.unused > best.unused || (h.unused == best.unused && h.total > best.total))
+			best = h;
 	}
 	globfree(&found);
-	return bytes;
+	return best;
 }
 
 bool sluice_host_list_has(const char *list, unsigned n)

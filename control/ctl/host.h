@@ -30,9 +30,15 @@ __attribute__((format(printf, 1, 2))) long sluice_host_number(const char *format
 __attribute__((format(printf, 2, 3))) bool sluice_host_link(char out[static SLUICE_HOST_TEXT],
                                                             const char *format, ...);
 
-// Bytes of hugepages of all sizes; directory: the whole host's or a node's; file: nr_hugepages,
-// free_hugepages.
-uint64_t sluice_host_hugepages(const char *directory, const char *file);
+// Hugepages of one size, all in bytes.
+struct sluice_host_hugepages {
+	uint64_t size;
+	uint64_t total, unused;
+};
+
+// Those of the size that sluiced takes: of which most is free (as in dataplane/eal.c). directory:
+// the whole host's or a node's.
+struct sluice_host_hugepages sluice_host_hugepages(const char *directory);
 
 // Whether n is in a list as the kernel writes them: "0-2,5".
 bool sluice_host_list_has(const char *list, unsigned n);

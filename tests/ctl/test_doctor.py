@@ -131,8 +131,9 @@ class Doctor(WithDaemon, Examined):
             f"    fix: sluice-nic bind {CARD}\n"
             "note: flow table: too few hugepages, or no mount for them: the flow table is in "
             "ordinary memory [hugepages]\n"
-            "    fix: mount -t hugetlbfs none /dev/hugepages where nothing is mounted, reserve 9 "
-            "pages more, and restart sluiced (hugepages.md)\n"
+            "    fix: mount -t hugetlbfs none /dev/hugepages where nothing is mounted, reserve 18 "
+            "MiB more, and start sluiced without its file 'flows', which is beside its socket and "
+            "holds the connections (hugepages.md)\n"
             "15 checks: 1 problem, 1 note\n")
         self.assertIn("- check: hugepages\n", self.doctor("-o", "yaml").stdout)
 
@@ -144,24 +145,44 @@ class Doctor(WithDaemon, Examined):
         self.status["memory"].update(hugepages=False, flowsOnHugepages=False)
         self.host.pages(0, 0)
         # 66 MiB, and 16 MiB of flow table
-        self.finds(("hugepages", "warning", "memory", "no hugepages", "vm.nr_hugepages=43"))
+        self.finds(("hugepages", "warning", "memory", "no hugepages",
+                    f"echo 43 >/sys/kernel/mm/{PAGES}/"))
         self.on_af_xdp()  # where they are only faster
-        self.finds(("hugepages", "note", "memory", "no hugepages", "vm.nr_hugepages=43"))
+        self.finds(("hugepages", "note", "memory", "no hugepages",
+                    f"echo 43 >/sys/kernel/mm/{PAGES}/"))
 
     def test_too_few_hugepages(self):
         self.status["memory"].update(hugepages=False, flowsOnHugepages=False)
         self.host.pages(40, 20)
         self.finds(("hugepages", "warning", "memory", "40 MiB are free of 80 MiB",
-                    "vm.nr_hugepages=63"))
+                    f"echo 63 >/sys/kernel/mm/{PAGES}/"))
 
     def test_too_few_hugepages_for_the_flow_table(self):
         self.status["memory"]["flowsOnHugepages"] = False
-        self.finds(("hugepages", "note", "flow table", "too few", "9 pages more"))
+        self.finds(("hugepages", "note", "flow table", "too few", "18 MiB more"))
 
     def test_hugepages_that_nobody_uses(self):
         self.status["memory"].update(hugepages=False, flowsOnHugepages=False)
         self.finds(("hugepages", "warning", "memory", "128 MiB of hugepages are free",
                     "memory.hugepages: auto"))
+
+    def test_hugepages_of_the_size_of_which_most_is_free(self):
+        large = "sys/kernel/mm/hugepages/hugepages-1048576kB"
+        self.status["memory"].update(hugepages=False, flowsOnHugepages=False, bytes=1500 * MIB)
+        self.host.pages(300, 290)
+        self.host.write(f"{large}/nr_hugepages", 2)
+        self.host.write(f"{large}/free_hugepages", 2)
+        self.host.write(f"{large}/resv_hugepages", 1)  # promised to others
+        self.finds(("hugepages", "warning", "memory", "1024 MiB are free of 2048 MiB",
+                    "echo 4 >/sys/kernel/mm/hugepages/hugepages-1048576kB/"))
+
+    def test_hugepages_of_others_on_the_wrong_node(self):
+        self.on_af_xdp()
+        self.host.write("sys/class/net/sluice-eth0/device/numa_node", 1)
+        self.status["workers"] = [{"id": 0, "core": 6}]
+        self.status["cores"]["configured"] = 1
+        self.status["memory"].update(hugepages=False, flowsOnHugepages=False)
+        self.finds(("hugepages", "note", "memory", "sluiced uses none", "auto"))
 
     def test_hugepages_on_the_wrong_node(self):
         self.host.write(f"{PCI}/numa_node", 1)
@@ -291,7 +312,8 @@ class Doctor(WithDaemon, Examined):
         self.on_af_xdp()
         self.host.write("sys/class/net/sluice-eth0/device/numa_node", 1)
         self.host.write("sys/class/net/sluice-eth0/address", "02:00:00:00:00:99")
-        self.finds(("interface", "skipped", "port sluice-eth0", "is not in this network", "nsenter"))
+        self.finds(("interface", "skipped", "port sluice-eth0", "is not in this network",
+                    "nsenter"))
 
     def test_vip_not_announced(self):
         self.web["announced"] = False
@@ -401,8 +423,8 @@ class Alone(Examined):
 
     NOT_ASKED = ("ready, copy-mode, announce, next-hop, return-path", "skipped", "sluiced",
                  "does not answer", "systemctl status sluiced")
-    UNKNOWN = ("interface, node, iommu, driver, queues, cores, isolation, checksums, rp-filter", "skipped",
-               "sluiced", "no configuration", "sluice.yaml")
+    UNKNOWN = ("interface, node, iommu, driver, queues, cores, isolation, checksums, rp-filter",
+               "skipped", "sluiced", "no configuration", "sluice.yaml")
 
     def configure(self, workers="[2, 3]", hugepages="auto", queues=2):
         self.host.write("etc/sluice/sluice.yaml", f"""
