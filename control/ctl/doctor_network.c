@@ -67,8 +67,9 @@ void sluice_doctor_rp_filter(struct sluice_doctor *d)
 		        "rp_filter is strict on %s: the kernel drops what comes in there from "
 		        "sources that it would answer over another interface",
 		        interface);
+		// With dots between them, those of a VLAN's name would be others of the kind.
 		sluice_doctor_fix(d,
-		                  "sysctl -w net.ipv4.conf.%s.rp_filter=2, and a line of it in "
+		                  "sysctl -w net/ipv4/conf/%s/rp_filter=2, and a line of it in "
 		                  "/etc/sysctl.d/",
 		                  interface);
 	}

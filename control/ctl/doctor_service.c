@@ -90,6 +90,12 @@ static void find_endpoint(struct sluice_doctor *d, enum sluice_severity severity
 	                   sluice_text_string(service, "name"));
 }
 
+// It is on its way out, and may be gone before it is taken from the list.
+static bool is_draining(const json_t *endpoint)
+{
+	return strcmp(sluice_text_string(endpoint, "state"), "draining") == 0;
+}
+
 void sluice_doctor_next_hop(struct sluice_doctor *d)
 {
 	const json_t *service, *endpoint;
@@ -101,7 +107,8 @@ void sluice_doctor_next_hop(struct sluice_doctor *d)
 
 			if (!json_is_false(json_object_get(endpoint, "ready")))
 				continue;
-			find_endpoint(d, SLUICE_PROBLEM, service, endpoint);
+			find_endpoint(d, is_draining(endpoint) ? SLUICE_NOTE : SLUICE_PROBLEM,
+			              service, endpoint);
 			sluice_doctor_seen(d, "%s: it gets no traffic", reason);
 			sluice_doctor_fix(d, fix_of(reason), sluice_text_string(endpoint, "ip"));
 		}
@@ -113,16 +120,15 @@ static json_int_t packets(const json_t *endpoint, const char *direction)
 	return json_integer_value(json_object_get(json_object_get(endpoint, "packets"), direction));
 }
 
-// The same endpoint a second later; NULL where the lists changed meanwhile.
-static const json_t *endpoint_later(const struct sluice_doctor *d, size_t service, size_t endpoint,
-                                    const json_t *before)
+// The element of the later list at the same place; NULL where the two keys say that it is another,
+// as the list changed meanwhile.
+static const json_t *same_later(const json_t *list, size_t i, const json_t *before, const char *a,
+                                const char *b)
 {
-	const json_t *then = json_array_get(
-	        json_object_get(json_array_get(list_of(d->later), service), "endpoints"), endpoint);
+	const json_t *then = json_array_get(list, i);
 
-	return json_equal(json_object_get(then, "ip"), json_object_get(before, "ip")) &&
-	                       json_equal(json_object_get(then, "port"),
-	                                  json_object_get(before, "port"))
+	return json_equal(json_object_get(then, a), json_object_get(before, a)) &&
+	                       json_equal(json_object_get(then, b), json_object_get(before, b))
 	               ? then
 	               : NULL;
 }
@@ -158,10 +164,14 @@ void sluice_doctor_return_path(struct sluice_doctor *d)
 	size_t i, k;
 
 	json_array_foreach (list_of(d->services), i, service) {
+		const json_t *later =
+		        same_later(list_of(d->later), i, service, "namespace", "name");
+
 		if (strcmp(sluice_text_string(service, "forwarding"), "nat") != 0)
 			continue;
 		json_array_foreach (json_object_get(service, "endpoints"), k, endpoint) {
-			const json_t *then = endpoint_later(d, i, k, endpoint);
+			const json_t *then = same_later(json_object_get(later, "endpoints"), k,
+			                                endpoint, "ip", "port");
 
 			if (then != NULL)
 				check_answers(d, service, endpoint, then);

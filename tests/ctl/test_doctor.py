@@ -292,7 +292,7 @@ class Doctor(WithDaemon, Examined):
     def test_rp_filter(self):
         conf = "proc/sys/net/ipv4/conf"
         strict = ("rp-filter", "warning", f"port {CARD}", "strict on sluice-up0",
-                  "sysctl -w net.ipv4.conf.sluice-up0.rp_filter=2")
+                  "sysctl -w net/ipv4/conf/sluice-up0/rp_filter=2")
         for every, own, expected in (0, 1, strict), (1, 0, strict), (1, 2, None), (2, 1, None):
             with self.subTest(every=every, own=own):
                 self.host.write(f"{conf}/all/rp_filter", every)
@@ -335,6 +335,11 @@ class Doctor(WithDaemon, Examined):
                 self.web["endpoints"][1].update(ready=False, reason=reason)
                 self.finds(("next-hop", "problem",
                             "endpoint 172.17.0.7:8080 of default/tomcat-load-balancer", reason, fix))
+
+    def test_endpoint_that_is_gone_while_it_drains(self):
+        self.web["endpoints"][1].update(ready=False, reason="next hop unresolved", state="draining")
+        self.finds(("next-hop", "note", "endpoint 172.17.0.7:8080 of default/tomcat-load-balancer",
+                    "next hop unresolved", "ping 172.17.0.7"))
 
     def with_traffic(self, before, after=None):
         """The first endpoint's packets (in, out), at the first look and a second later."""
@@ -382,20 +387,24 @@ class Doctor(WithDaemon, Examined):
                     "endpoint 172.17.0.5:8080 of default/tomcat-load-balancer",
                     "fine where nothing is answered", "listens there"))
 
-    def test_endpoints_that_change_between_the_looks(self):
+    def test_lists_that_change_between_the_looks(self):
+        # Another service of the same servers, which had its traffic before.
+        self.services["services"].insert(1, dict(copy.deepcopy(self.web), name="other"))
         self.with_traffic((1000, 900))
         first = self.daemon.routes
-        fewer = copy.deepcopy(self.services)
-        fewer["services"][0]["endpoints"].pop(0)
+        no_endpoint, no_service = copy.deepcopy(self.services), copy.deepcopy(self.services)
+        no_endpoint["services"][0]["endpoints"].pop(0)
+        no_service["services"].pop(0)
+        no_service["services"][0]["endpoints"][0]["packets"] = {"in": 5000, "out": 900}
+        for later in no_endpoint, no_service:
+            class Routes(dict):
+                def get(self, key, default=None):
+                    found = first.get(key, default)
+                    self.asked = getattr(self, "asked", 0) + (key == "GET /v1/services")
+                    return (200, later) if key == "GET /v1/services" and self.asked > 1 else found
 
-        class Routes(dict):
-            def get(self, key, default=None):
-                found = first.get(key, default)
-                self.asked = getattr(self, "asked", 0) + (key == "GET /v1/services")
-                return (200, fewer) if key == "GET /v1/services" and self.asked > 1 else found
-
-        self.daemon.routes = Routes()
-        self.finds()
+            self.daemon.routes = Routes()
+            self.finds()
 
     def test_fields_of_other_types_do_no_harm(self):
         for wrong in None, True, -1, "x" * 300, [], [1, "a", [{}]], {}, {"a": {"in": "x"}}:
