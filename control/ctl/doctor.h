@@ -45,6 +45,8 @@ __attribute__((format(printf, 2, 3))) void sluice_doctor_fix(struct sluice_docto
 // another kind.
 const char *sluice_doctor_card(const json_t *port);
 
+bool sluice_doctor_is_af_xdp(const json_t *port);
+
 // Whether DPDK drives a card.
 bool sluice_doctor_has_cards(const struct sluice_doctor *d);
 

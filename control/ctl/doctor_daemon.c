@@ -34,18 +34,21 @@ static size_t workers_wanted(const json_t *status)
 
 static void find_too_few(struct sluice_doctor *d, const json_t *port, size_t workers)
 {
-	const char *interface = json_string_value(json_object_get(port, "interface"));
 	const char *name = sluice_text_string(port, "name");
+	char device[SLUICE_HOST_TEXT];
 
 	sluice_doctor_find(d, SLUICE_WARNING, "port %s", name);
 	sluice_doctor_seen(d,
 	                   "queues: %s, for %zu worker cores: the rest of them have nothing to do",
 	                   sluice_text_count(port, "queues").text, workers);
-	if (interface != NULL && strcmp(interface, name) == 0)
+	if (sluice_doctor_is_af_xdp(port) && sluice_doctor_device(port, device))
 		sluice_doctor_fix(d,
 		                  "queues: %zu in sluice.yaml, and ethtool -L %s combined %zu; or "
 		                  "fewer workers.cores",
-		                  workers, interface, workers);
+		                  workers, name, workers);
+	else if (sluice_doctor_is_af_xdp(port))
+		sluice_doctor_fix(d, "fewer workers.cores in sluice.yaml: DPDK serves one queue of "
+		                     "a virtual interface");
 	else
 		sluice_doctor_fix(d, "queues: %zu in sluice.yaml, or fewer workers.cores", workers);
 }

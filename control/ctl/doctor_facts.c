@@ -13,6 +13,11 @@ const char *sluice_doctor_card(const json_t *port)
 	return strncmp(device, "pci:", 4) == 0 ? device + 4 : NULL;
 }
 
+bool sluice_doctor_is_af_xdp(const json_t *port)
+{
+	return strncmp(sluice_text_string(port, "device"), "af_xdp:", 7) == 0;
+}
+
 bool sluice_doctor_has_cards(const struct sluice_doctor *d)
 {
 	const json_t *port;

@@ -7,11 +7,6 @@
 #include "control/ctl/text.h"
 #include "control/ctl/veth_peer.h"
 
-static bool is_af_xdp(const json_t *port)
-{
-	return strncmp(sluice_text_string(port, "device"), "af_xdp:", 7) == 0;
-}
-
 // A daemon that runs has its interfaces, and one that does not has yet to make a card's.
 static void check_interface(struct sluice_doctor *d, const json_t *port)
 {
@@ -25,7 +20,7 @@ static void check_interface(struct sluice_doctor *d, const json_t *port)
 		                   interface);
 		sluice_doctor_fix(d, "run sluicectl where sluiced runs: nsenter --net --mount "
 		                     "--target \"$(pidof sluiced)\" sluicectl doctor");
-	} else if (is_af_xdp(port)) {
+	} else if (sluice_doctor_is_af_xdp(port)) {
 		sluice_doctor_find(d, SLUICE_PROBLEM, "port %s", interface);
 		sluice_doctor_seen(d, "there is no such interface in this network namespace");
 		sluice_doctor_fix(d, "ip link shows those that are there: another device: in "
@@ -106,7 +101,8 @@ void sluice_doctor_checksums(struct sluice_doctor *d)
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		const char *interface = is_af_xdp(port) ? sluice_doctor_interface(port) : NULL;
+		const char *interface =
+		        sluice_doctor_is_af_xdp(port) ? sluice_doctor_interface(port) : NULL;
 
 		if (interface != NULL)
 			check_peer(d, interface);

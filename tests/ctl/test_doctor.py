@@ -231,9 +231,16 @@ class Doctor(WithDaemon, Examined):
         self.status["cores"]["configured"] = 0
         self.finds()
         self.on_af_xdp()
+        (self.host.root / "sys/class/net/sluice-eth0/device").mkdir()
         self.status["cores"]["configured"] = 2
         self.finds(("queues", "warning", "port sluice-eth0", "queues: 1, for 2",
                     "ethtool -L sluice-eth0 combined 2"))
+
+    def test_queues_that_a_virtual_interface_has_not(self):
+        self.on_af_xdp()
+        self.port["queues"] = 1
+        self.finds(("queues", "warning", "port sluice-eth0", "queues: 1, for 2",
+                    "fewer workers.cores"))
 
     def test_shared_cores(self):
         self.status["cores"]["control"] = 3
