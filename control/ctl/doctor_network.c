@@ -70,8 +70,29 @@ void sluice_doctor_rp_filter(struct sluice_doctor *d)
 	}
 }
 
+// A name for a shell. Whoever has the network namespace of a container names the interface there,
+// and "$(reboot)" is a name too.
+static const char *quoted(const char *name, char out[static 4 * IF_NAMESIZE])
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	                            "._-@";
+	char *end = out;
+
+	if (name[strspn(name, plain)] == '\0')
+		return name;
+	*end++ = '\'';
+	for (; *name != '\0'; name++) {
+		if (*name == '\'')
+			end = stpcpy(end, "'\\'");
+		*end++ = *name;
+	}
+	stpcpy(end, "'");
+	return out;
+}
+
 static void check_peer(struct sluice_doctor *d, const char *interface)
 {
+	char name[4 * IF_NAMESIZE];
 	struct sluice_veth_peer peer;
 	int error = sluice_veth_peer_find(interface, &peer);
 
@@ -83,7 +104,7 @@ static void check_peer(struct sluice_doctor *d, const char *interface)
 		                   "its veth peer %s leaves checksums unfinished, and AF_XDP hands "
 		                   "packets on as they are: what gets them drops them",
 		                   peer.name);
-		sluice_doctor_fix(d, "%sethtool -K %s tx off", peer.enter, peer.name);
+		sluice_doctor_fix(d, "%sethtool -K %s tx off", peer.enter, quoted(peer.name, name));
 		return;
 	}
 	sluice_doctor_find(d, SLUICE_SKIPPED, "port %s", interface);
