@@ -233,9 +233,11 @@ enum sluice_ctl_exit sluice_ctl_doctor(struct sluice_ctl *ctl, int argc, char **
 		known = sluice_doctor_read_config(&d) ? PORTS : NOTHING;
 	make_checks(&d, known);
 	if (known < PORTS)
-		say_not_made(&d, PORTS,
-		             "it does not answer, and no configuration says what it is to do",
-		             "/etc/sluice/sluice.yaml (README, \"Your own, in five minutes\")");
+		say_not_made(
+		        &d, PORTS,
+		        "it does not answer, and no configuration that can be read says what it "
+		        "is to do",
+		        "/etc/sluice/sluice.yaml (README, \"Your own, in five minutes\")");
 	if (known < DAEMON)
 		say_not_made(&d, DAEMON, "it does not answer",
 		             "sluiced --check; systemctl status sluiced");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What the daemon would say of itself, out of its configuration: for when it does not start.
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +30,14 @@ static json_t *status_of(const struct sluice_config *c)
 	                 c->memory.hugepages == SLUICE_HUGEPAGES_REQUIRE);
 }
 
+static void say_unreadable(struct sluice_doctor *d)
+{
+	d->check = "configuration";
+	sluice_doctor_find(d, SLUICE_SKIPPED, "configuration");
+	sluice_doctor_seen(d, "%s can't be read: %s", SLUICE_CONFIG_PATH, strerror(EACCES));
+	sluice_doctor_fix(d, "sluicectl doctor as root");
+}
+
 bool sluice_doctor_read_config(struct sluice_doctor *d)
 {
 	struct sluice_error e = {0};
@@ -36,8 +45,11 @@ bool sluice_doctor_read_config(struct sluice_doctor *d)
 	char path[SLUICE_HOST_PATH], text[1024];
 
 	sluice_host_path(path, "%s", SLUICE_CONFIG_PATH);
-	if (access(path, F_OK) != 0)
+	if (access(path, R_OK) != 0) {
+		if (errno == EACCES)
+			say_unreadable(d);
 		return false;
+	}
 	if (sluice_config_load(path, &config, &e) == 0) {
 		json_decref(d->status); // of a daemon that answered this and nothing more
 		d->status = status_of(&config);
