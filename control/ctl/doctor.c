@@ -10,6 +10,7 @@
 #include "control/ctl/client.h"
 #include "control/ctl/ctl.h"
 #include "control/ctl/output.h"
+#include "control/ctl/text.h"
 
 enum {
 	SAMPLE_SECONDS = 1, // between the two looks at the services' traffic
@@ -65,10 +66,8 @@ static void set_text(struct sluice_doctor *d, const char *key, const char *forma
 	char *text;
 
 	if (vasprintf(&text, format, list) < 0)
-		abort(); // out of memory
-	for (char *c = text; *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?'; // a name may hold anything, and a terminal gets no orders
+		abort();         // out of memory
+	sluice_text_clean(text); // a name may hold anything
 	value = json_string(text);
 	json_object_set_new(last, key, value != NULL ? value : json_string("?"));
 	free(text);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "control/ctl/text.h"
+
 enum {
 	GAP = 2, // between columns: a line of traffic is long enough
 };
@@ -21,9 +23,7 @@ void sluice_table_add(struct sluice_table *table, const char *text)
 	}
 	if (cell == NULL || table->cells == NULL)
 		abort(); // out of memory
-	for (char *c = cell; *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?'; // a line stays a line, and a terminal gets no orders
+	sluice_text_clean(cell);
 	table->cells[table->cell_count++] = cell;
 }
 

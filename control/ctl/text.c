@@ -124,6 +124,13 @@ struct sluice_text sluice_text_endpoint(const json_t *endpoint)
 	return out;
 }
 
+void sluice_text_clean(char *text)
+{
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
 struct sluice_text sluice_text_share(uint64_t part, uint64_t total)
 {
 	struct sluice_text out = {"-"};

@@ -32,5 +32,8 @@ const char *sluice_text_string(const json_t *object, const char *key);
 // "172.17.0.5:8080", "[2001:db8::1]:53".
 struct sluice_text sluice_text_endpoint(const json_t *endpoint);
 
+// Puts '?' for control characters: a line stays a line, and a terminal gets no orders.
+void sluice_text_clean(char *text);
+
 // "33.3%" of a total; "-" where the total is 0.
 struct sluice_text sluice_text_share(uint64_t part, uint64_t total);
