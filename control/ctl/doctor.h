@@ -56,6 +56,10 @@ const char *sluice_doctor_interface(const json_t *port);
 // The directory below /sys of the device under a port; false where there is none, as for a veth.
 bool sluice_doctor_device(const json_t *port, char out[static SLUICE_HOST_TEXT]);
 
+enum {
+	SLUICE_DOCTOR_KERNELS_CORE = 0, // can't be isolated: sluice-host-setup refuses it
+};
+
 // The core of a worker of /v1/status.
 unsigned sluice_doctor_core(const json_t *worker);
 

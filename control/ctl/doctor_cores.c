@@ -70,7 +70,7 @@ void sluice_doctor_isolation(struct sluice_doctor *d)
 		if (!sluice_host_list_has(isolated, core) && used < sizeof(cores))
 			used += (size_t)snprintf(cores + used, sizeof(cores) - used, "%s%u",
 			                         used > 0 ? "," : "", core);
-		kernels = kernels || core == 0;
+		kernels = kernels || core == SLUICE_DOCTOR_KERNELS_CORE;
 	}
 	if (used == 0)
 		return;

@@ -49,20 +49,22 @@ const char *sluice_doctor_setup(const struct sluice_doctor *d, char out[static S
 	const json_t *ports = json_object_get(d->status, "ports");
 	const json_t *workers = json_object_get(d->status, "workers"), *worker;
 	const json_t *flows = json_object_get(d->status, "flows");
-	const char *separator = " --cores ";
-	size_t i, used;
+	size_t i, used, cores = 0;
 
 	used = (size_t)snprintf(out, SLUICE_HOST_TEXT,
 	                        "sluice-host-setup --apply --ports %zu --queues %u --flows %.20s",
 	                        json_array_size(ports), most_queues(ports),
 	                        sluice_text_count(flows, "capacity").text);
 	json_array_foreach (workers, i, worker) {
-		if (used >= SLUICE_HOST_TEXT)
-			break;
-		used += (size_t)snprintf(out + used, SLUICE_HOST_TEXT - used, "%s%u", separator,
-		                         sluice_doctor_core(worker));
-		separator = ",";
+		unsigned core = sluice_doctor_core(worker);
+
+		if (core == SLUICE_DOCTOR_KERNELS_CORE || used >= SLUICE_HOST_TEXT)
+			continue;
+		used += (size_t)snprintf(out + used, SLUICE_HOST_TEXT - used, "%s%u",
+		                         cores++ == 0 ? " --cores " : ",", core);
 	}
+	if (cores == 0 && i > 0 && used < SLUICE_HOST_TEXT)
+		snprintf(out + used, SLUICE_HOST_TEXT - used, " --cores none");
 	return out;
 }
 

@@ -269,7 +269,14 @@ class Doctor(WithDaemon, Examined):
     def test_core_that_cannot_be_isolated(self):
         self.status["workers"][0]["core"] = 0
         self.status["cores"]["control"] = 1
-        self.finds(("isolation", "warning", "workers", "not isolated: 0;", "without core 0"))
+        kernels = ("isolation", "warning", "workers", "not isolated: 0;", "without core 0")
+        self.finds(kernels)
+        self.host.remove(f"{PCI}/iommu_group")
+        setup = "sluice-host-setup --apply --ports 1 --queues 2 --flows 1048576 --cores "
+        for last, cores in (3, "3,"), (0, "none,"):
+            self.status["workers"][1]["core"] = last
+            code, found = self.findings()
+            self.assertIn(setup + cores, next(f["fix"] for f in found if f["check"] == "iommu"))
 
     def test_many_cores(self):
         # Every second one, as on hosts whose nodes take turns: lists longer than a line.
