@@ -33,6 +33,7 @@ static const struct {
         {"af_xdp:", SLUICE_PORT_AF_XDP},
         {"vdev:", SLUICE_PORT_VDEV},
         {"pci:", SLUICE_PORT_PCI},
+        {"bond:", SLUICE_PORT_BOND},
 };
 
 static bool is_interface_name(const char *name)
@@ -41,27 +42,12 @@ static bool is_interface_name(const char *name)
 	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-// Domain, bus, device and function, as DPDK and sysfs write them.
-static bool is_bdf(const char *text)
-{
-	static const char shape[] = "xxxx:xx:xx.f";
-
-	if (strlen(text) != sizeof(shape) - 1)
-		return false;
-	for (size_t i = 0; shape[i]; i++) {
-		if (shape[i] == 'x' && strchr("0123456789abcdef", text[i]) == NULL)
-			return false;
-		if (shape[i] == 'f' && (text[i] < '0' || text[i] > '7'))
-			return false;
-		if (shape[i] != 'x' && shape[i] != 'f' && text[i] != shape[i])
-			return false;
-	}
-	return true;
-}
-
 static int check_argument(const struct sluice_node *node, const struct sluice_config_port *port,
                           struct sluice_error *err)
 {
+	struct sluice_bond bond;
+	const char *wrong = NULL;
+
 	if (port->argument[0] == '\0')
 		return sluice_node_error(node, err, BAD, "nothing stands behind '%s'",
 		                         port->device);
@@ -71,10 +57,14 @@ static int check_argument(const struct sluice_node *node, const struct sluice_co
 	if (port->kind == SLUICE_PORT_VDEV && strpbrk(port->argument, " \t\r\n") != NULL)
 		return sluice_node_error(node, err, BAD, "'%.80s' has blanks in it",
 		                         port->argument);
-	if (port->kind == SLUICE_PORT_PCI && !is_bdf(port->argument))
+	if (port->kind == SLUICE_PORT_PCI && !sluice_is_bdf(port->argument))
 		return sluice_node_error(node, err, BAD,
 		                         "'%.80s' is not a PCI address (as 0000:03:00.0)",
 		                         port->argument);
+	if (port->kind == SLUICE_PORT_BOND)
+		wrong = sluice_bond_parse(port->argument, &bond);
+	if (wrong)
+		return sluice_node_error(node, err, BAD, "'%.80s' %s", port->argument, wrong);
 	return 0;
 }
 
@@ -97,7 +87,8 @@ static int read_device(const struct sluice_node *node, const struct sluice_field
 		return check_argument(node, port, err);
 	}
 	return sluice_node_error(node, err, BAD,
-	                         "%s is not a device (af_xdp:IFACE, pci:BDF, vdev:ARGS)",
+	                         "%s is not a device (af_xdp:IFACE, pci:BDF, bond:MODE,BDF,BDF, "
+	                         "vdev:ARGS)",
 	                         sluice_node_show(node, shown, sizeof(shown)));
 }
 
@@ -133,7 +124,7 @@ static int default_interface(const struct sluice_node *node, struct sluice_confi
 {
 	char name[IFNAMSIZ];
 
-	if (port->kind != SLUICE_PORT_PCI || port->interface != NULL)
+	if (!sluice_port_is_card(port->kind) || port->interface != NULL)
 		return 0;
 	snprintf(name, sizeof(name), "sluice%zu", index);
 	port->interface = strdup(name);

@@ -11,6 +11,7 @@
 #include "control/change.h"
 #include "control/document.h"
 #include "control/error.h"
+#include "dataplane/bond.h"
 #include "dataplane/eal.h"
 #include "dataplane/port.h"
 #include "dataplane/snat_table.h"

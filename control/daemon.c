@@ -431,12 +431,45 @@ static bool has_kind(const struct sluice_config *c, enum sluice_port_kind kind)
 	return false;
 }
 
+static bool has_cards(const struct sluice_config *c)
+{
+	return has_kind(c, SLUICE_PORT_PCI) || has_kind(c, SLUICE_PORT_BOND);
+}
+
+// The cards of all ports, each once.
+struct cards {
+	char bdf[SLUICE_PORTS_MAX * SLUICE_BOND_MEMBERS_MAX][SLUICE_BDF_SIZE];
+	size_t count;
+};
+
+static int list_cards(const struct sluice_config *c, struct cards *cards)
+{
+	cards->count = 0;
+	for (size_t i = 0; i < c->port_count; i++) {
+		struct sluice_port_config port = port_config(c, i);
+		size_t first = cards->count;
+
+		cards->count += sluice_port_cards(&port, &cards->bdf[first]);
+		for (size_t k = first; k < cards->count; k++) {
+			for (size_t other = 0; other < first; other++) {
+				if (strcmp(cards->bdf[k], cards->bdf[other]) != 0)
+					continue;
+				log_error("ports[%zu].device: another port has %s already", i,
+				          cards->bdf[k]);
+				return -EINVAL;
+			}
+		}
+	}
+	return 0;
+}
+
 static int check_ports(const struct sluice_config *c, struct sluice_eal_memory *memory,
                        unsigned *fewest)
 {
 	*fewest = SLUICE_WORKERS_MAX;
-	if (has_kind(c, SLUICE_PORT_PCI) && has_kind(c, SLUICE_PORT_AF_XDP)) {
-		log_error("ports: pci and af_xdp ports cannot stand together: cards and AF_XDP "
+	if (has_cards(c) && has_kind(c, SLUICE_PORT_AF_XDP)) {
+		log_error("ports: pci or bond and af_xdp ports cannot stand together: cards and "
+		          "AF_XDP "
 		          "sockets want packet buffers that are laid out differently");
 		return -EINVAL;
 	}
@@ -457,7 +490,7 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 {
 	const struct sluice_config *c = &d->config;
 	unsigned cores[SLUICE_WORKERS_MAX];
-	const char *cards[SLUICE_PORTS_MAX];
+	struct cards cards;
 	struct sluice_eal_config eal = {
 	        .program = "sluiced",
 	        .worker_cores = cores,
@@ -465,19 +498,19 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 	        .hugepages = (enum sluice_hugepages)c->memory.hugepages,
 	        .log_level = d->options.log_level > SLUICE_LOG_WARNING ? SLUICE_LOG_WARNING
 	                                                               : d->options.log_level,
-	        .pci = cards,
+	        .pci = cards.bdf,
 	        .extra = d->options.eal_arguments,
 	        .extra_count = d->options.eal_argument_count,
 	};
 	int error = check_ports(c, memory, &eal.worker_limit);
 
+	if (!error)
+		error = list_cards(c, &cards);
 	if (error)
 		return error;
+	eal.pci_count = cards.count;
 	for (size_t i = 0; i < c->workers.core_count; i++)
 		cores[i] = c->workers.cores[i];
-	for (size_t i = 0; i < c->port_count; i++)
-		if (c->ports[i].kind == SLUICE_PORT_PCI)
-			cards[eal.pci_count++] = c->ports[i].argument;
 	error = sluice_eal_cores(&eal, &d->eal);
 	if (error)
 		return error;
@@ -513,7 +546,7 @@ static int start_ports(struct sluice_daemon *d, const struct sluice_eal_memory *
 {
 	struct rte_mempool *pool =
 	        sluice_port_pool_new(sluice_eal_buffers(memory->queues, memory->workers),
-	                             memory->frame, has_kind(&d->config, SLUICE_PORT_PCI));
+	                             memory->frame, has_cards(&d->config));
 	int error = pool ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; !error && i < d->config.port_count; i++)

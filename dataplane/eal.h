@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/bond.h"
 #include "sluice/log.h"
 #include "sluice/types.h"
 
@@ -26,7 +27,7 @@ struct sluice_eal_config {
 	enum sluice_hugepages hugepages;
 	size_t memory;                   // bytes that will be asked for: sluice_eal_memory_estimate
 	enum sluice_log_level log_level; // EAL lines less important than this are not logged
-	const char *const *pci;          // addresses of the cards to be used, and no others
+	const char (*pci)[SLUICE_BDF_SIZE]; // addresses of the cards to be used, and no others
 	size_t pci_count;
 	char *const *extra; // the user's own EAL arguments, after all of ours
 	size_t extra_count;

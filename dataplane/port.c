@@ -27,11 +27,27 @@ static const struct sluice_port_kind_ops *const kinds[] = {
         [SLUICE_PORT_AF_XDP] = &sluice_port_af_xdp,
         [SLUICE_PORT_VDEV] = &sluice_port_vdev,
         [SLUICE_PORT_PCI] = &sluice_port_pci,
+        [SLUICE_PORT_BOND] = &sluice_port_bond,
 };
 
 int sluice_port_check(const struct sluice_port_config *config)
 {
 	return kinds[config->kind]->check(config);
+}
+
+size_t sluice_port_cards(const struct sluice_port_config *config, char (*bdf)[SLUICE_BDF_SIZE])
+{
+	struct sluice_bond bond = {};
+	size_t count = 0;
+
+	if (config->kind == SLUICE_PORT_PCI)
+		snprintf(bdf[count++], SLUICE_BDF_SIZE, "%s", config->device);
+	if (config->kind != SLUICE_PORT_BOND || sluice_bond_parse(config->device, &bond))
+		return count;
+	for (unsigned i = 0; i < bond.count; i++)
+		if (sluice_is_bdf(bond.members[i]))
+			snprintf(bdf[count++], SLUICE_BDF_SIZE, "%s", bond.members[i]);
+	return count;
 }
 
 // AF_XDP reads the pool as one array of buffers without gaps; with a gap anywhere it would hand

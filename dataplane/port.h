@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/bond.h"
 #include "sluice/types.h"
 
 struct rte_mempool;
@@ -22,11 +23,19 @@ enum sluice_port_kind {
 	SLUICE_PORT_AF_XDP,
 	SLUICE_PORT_VDEV,
 	SLUICE_PORT_PCI,
+	SLUICE_PORT_BOND,
 };
+
+// Whether the port is made of cards that DPDK drives: they read and write the packet buffers, and
+// need a kernel face.
+static inline bool sluice_port_is_card(enum sluice_port_kind kind)
+{
+	return kind == SLUICE_PORT_PCI || kind == SLUICE_PORT_BOND;
+}
 
 struct sluice_port_config {
 	enum sluice_port_kind kind;
-	const char *device; // what stands after "af_xdp:", "vdev:" or "pci:"
+	const char *device; // what stands after "af_xdp:", "pci:", ...
 	uint16_t queues;    // receive queues, at least 1
 	const char *face;   // name of the kernel face (port_face.c); NULL: none
 };
@@ -57,6 +66,10 @@ struct sluice_port_losses {
 // Before the EAL starts: bytes of the largest frame the port can be handed, or -errno with the
 // reason logged (no such interface, down, too few channels, MTU too large for AF_XDP).
 int sluice_port_check(const struct sluice_port_config *config);
+
+// The addresses of the cards that the port is made of, at most SLUICE_BOND_MEMBERS_MAX; returns how
+// many.
+size_t sluice_port_cards(const struct sluice_port_config *config, char (*bdf)[SLUICE_BDF_SIZE]);
 
 // The packet buffers all ports share, so that an AF_XDP port transmits in place what another one
 // received. count: sluice_eal_buffers; frame: the largest of sluice_port_check; dma: cards read and

@@ -33,6 +33,7 @@ struct sluice_port_kind_ops {
 extern const struct sluice_port_kind_ops sluice_port_af_xdp;
 extern const struct sluice_port_kind_ops sluice_port_vdev;
 extern const struct sluice_port_kind_ops sluice_port_pci;
+extern const struct sluice_port_kind_ops sluice_port_bond;
 
 // port_af_xdp.c: sockets of this process whose packets the kernel does not copy.
 unsigned sluice_af_xdp_zero_copy_sockets(void);

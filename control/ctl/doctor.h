@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "control/ctl/host.h"
+#include "dataplane/bond.h"
 
 enum sluice_severity {
 	SLUICE_PROBLEM, // it does not work
@@ -41,9 +42,9 @@ __attribute__((format(printf, 2, 3))) void sluice_doctor_seen(struct sluice_doct
 __attribute__((format(printf, 2, 3))) void sluice_doctor_fix(struct sluice_doctor *d,
                                                              const char *format, ...);
 
-// The address of the card that DPDK drives ("0000:03:00.0"), of a port of /v1/status; NULL: of
-// another kind.
-const char *sluice_doctor_card(const json_t *port);
+// The address of the n'th card (from 0) that DPDK drives ("0000:03:00.0"), of a port of /v1/status;
+// false: it has no more, or none.
+bool sluice_doctor_card(const json_t *port, unsigned n, char out[static SLUICE_BDF_SIZE]);
 
 bool sluice_doctor_is_af_xdp(const json_t *port);
 

@@ -46,13 +46,12 @@ static void check_driver(struct sluice_doctor *d, const char *card)
 
 void sluice_doctor_driver(struct sluice_doctor *d)
 {
+	char card[SLUICE_BDF_SIZE];
 	const json_t *port;
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		const char *card = sluice_doctor_card(port);
-
-		if (card != NULL)
+		for (unsigned n = 0; sluice_doctor_card(port, n, card); n++)
 			check_driver(d, card);
 	}
 }
@@ -68,25 +67,30 @@ static bool has_iommu(const char *card)
 	       strcmp(name, "vfio-noiommu") != 0;
 }
 
-void sluice_doctor_iommu(struct sluice_doctor *d)
+static void check_iommu(struct sluice_doctor *d, const char *card)
 {
 	char driver[SLUICE_HOST_TEXT], setup[SLUICE_HOST_TEXT];
+
+	if (!sluice_host_has("/sys/bus/pci/devices/%s", card) ||
+	    is_bifurcated(driver_of(card, driver)) || has_iommu(card))
+		return;
+	sluice_doctor_find(d, d->running ? SLUICE_WARNING : SLUICE_PROBLEM, "port %s", card);
+	sluice_doctor_seen(d, "no IOMMU stands between the card and the host's memory");
+	sluice_doctor_fix(d,
+	                  "switch it on in the firmware (VT-d, AMD-Vi), %s, and reboot "
+	                  "(hugepages.md, \"Cores and the IOMMU\")",
+	                  sluice_doctor_setup(d, setup));
+}
+
+void sluice_doctor_iommu(struct sluice_doctor *d)
+{
+	char card[SLUICE_BDF_SIZE];
 	const json_t *port;
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		const char *card = sluice_doctor_card(port);
-
-		if (card == NULL || !sluice_host_has("/sys/bus/pci/devices/%s", card) ||
-		    is_bifurcated(driver_of(card, driver)) || has_iommu(card))
-			continue;
-		sluice_doctor_find(d, d->running ? SLUICE_WARNING : SLUICE_PROBLEM, "port %s",
-		                   card);
-		sluice_doctor_seen(d, "no IOMMU stands between the card and the host's memory");
-		sluice_doctor_fix(d,
-		                  "switch it on in the firmware (VT-d, AMD-Vi), %s, and reboot "
-		                  "(hugepages.md, \"Cores and the IOMMU\")",
-		                  sluice_doctor_setup(d, setup));
+		for (unsigned n = 0; sluice_doctor_card(port, n, card); n++)
+			check_iommu(d, card);
 	}
 }
 

@@ -5,12 +5,22 @@
 
 #include "control/ctl/doctor.h"
 #include "control/ctl/text.h"
+#include "dataplane/bond.h"
 
-const char *sluice_doctor_card(const json_t *port)
+bool sluice_doctor_card(const json_t *port, unsigned n, char out[static SLUICE_BDF_SIZE])
 {
-	const char *device = sluice_text_string(port, "device");
+	const char *device = sluice_text_string(port, "device"), *card = NULL;
+	struct sluice_bond bond;
 
-	return strncmp(device, "pci:", 4) == 0 ? device + 4 : NULL;
+	if (strncmp(device, "pci:", 4) == 0 && n == 0)
+		card = device + 4;
+	else if (strncmp(device, "bond:", 5) == 0 && !sluice_bond_parse(device + 5, &bond) &&
+	         n < bond.count)
+		card = bond.members[n];
+	if (card == NULL || !sluice_is_bdf(card))
+		return false;
+	memcpy(out, card, SLUICE_BDF_SIZE);
+	return true;
 }
 
 bool sluice_doctor_is_af_xdp(const json_t *port)
@@ -20,11 +30,12 @@ bool sluice_doctor_is_af_xdp(const json_t *port)
 
 bool sluice_doctor_has_cards(const struct sluice_doctor *d)
 {
+	char card[SLUICE_BDF_SIZE];
 	const json_t *port;
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		if (sluice_doctor_card(port) != NULL)
+		if (sluice_doctor_card(port, 0, card))
 			return true;
 	}
 	return false;
@@ -89,9 +100,10 @@ const char *sluice_doctor_interface(const json_t *port)
 
 bool sluice_doctor_device(const json_t *port, char out[static SLUICE_HOST_TEXT])
 {
-	const char *card = sluice_doctor_card(port), *interface;
+	char card[SLUICE_BDF_SIZE];
+	const char *interface;
 
-	if (card != NULL) {
+	if (sluice_doctor_card(port, 0, card)) {
 		snprintf(out, SLUICE_HOST_TEXT, "/sys/bus/pci/devices/%s", card);
 		return sluice_host_has("%s", out);
 	}

@@ -223,6 +223,10 @@ class Doctor(WithDaemon, Examined):
         self.port["device"] = "pci:0000:04:00.0"
         self.finds(("driver", "problem", "port 0000:04:00.0", "no such card", "sluice-nic list"))
 
+    def test_members_of_a_bond(self):
+        self.port["device"] = f"bond:802.3ad,{CARD},0000:04:00.0"
+        self.finds(("driver", "problem", "port 0000:04:00.0", "no such card", "sluice-nic list"))
+
     def test_fewer_queues_than_workers(self):
         self.port["queues"] = 1
         self.finds(("queues", "warning", f"port {CARD}", "queues: 1, for 2", "queues: 2"))

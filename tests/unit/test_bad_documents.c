@@ -64,9 +64,21 @@ static const struct row rows[] = {
         {CONFIG, 400, "ports:\n", "t.yaml:1: ports: null is not a list"},
         {CONFIG, 400, "ports:\n  - device: eth1\n",
          "t.yaml:2: ports[0].device: 'eth1' is not a device (af_xdp:IFACE, pci:BDF, "
-         "vdev:ARGS)"},
+         "bond:MODE,BDF,BDF, vdev:ARGS)"},
         {CONFIG, 400, "ports:\n  - queues: 1\n    device: pci:01:00.0\n",
          "t.yaml:3: ports[0].device: '01:00.0' is not a PCI address (as 0000:03:00.0)"},
+        {CONFIG, 400, "ports: [{device: 'bond:lacp,0000:03:00.0,0000:03:00.1'}]\n",
+         "t.yaml:1: ports[0].device: 'lacp,0000:03:00.0,0000:03:00.1' does not begin with a "
+         "mode (active-backup, balance-xor, 802.3ad)"},
+        {CONFIG, 400, "ports: [{device: 'bond:802.3ad,0000:03:00.0'}]\n",
+         "t.yaml:1: ports[0].device: '802.3ad,0000:03:00.0' has less than two members"},
+        {CONFIG, 400, "ports: [{device: 'bond:802.3ad,0000:03:00.0,'}]\n",
+         "t.yaml:1: ports[0].device: '802.3ad,0000:03:00.0,' has a member that is no PCI "
+         "address (as 0000:03:00.0)"},
+        {CONFIG, 400, "ports: [{device: 'bond:802.3ad,0000:03:00.0,0000:03:00.0'}]\n",
+         "t.yaml:1: ports[0].device: '802.3ad,0000:03:00.0,0000:03:00.0' has a member twice"},
+        {CONFIG, 400, "ports: [{device: 'bond:802.3ad,a,b,c,d,e,f,g,h,i'}]\n",
+         "t.yaml:1: ports[0].device: '802.3ad,a,b,c,d,e,f,g,h,i' has more than 8 members"},
         {CONFIG, 400, "ports:\n  - device: pci:0000:03:00.0\n    interface: a/b\n",
          "t.yaml:3: ports[0].interface: 'a/b' is not an interface's name"},
         {CONFIG, 400, "ports:\n  - device: af_xdp:eth1\n    interface: eth2\n",
