@@ -102,6 +102,15 @@ int sluice_node_expect(const struct sluice_node *node, json_type type, struct sl
 	                         sluice_node_show(node, shown, sizeof(shown)), names[type]);
 }
 
+static bool is_told(const struct sluice_field_table *table, const char *key)
+{
+	for (const char *const *told = table->told; told != NULL && *told != NULL; told++) {
+		if (strcmp(*told, key) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int read_member(const struct sluice_node *member, const struct sluice_field_table *table,
                        void *out, uint64_t *seen, struct sluice_error *err)
 {
@@ -115,7 +124,9 @@ static int read_member(const struct sluice_node *member, const struct sluice_fie
 		*seen |= UINT64_C(1) << i;
 		return field->read(member, field, (char *)out + field->offset, err);
 	}
-	return table->foreign ? 0 : sluice_field_unknown(member, table, err);
+	if (table->foreign || is_told(table, member->key))
+		return 0;
+	return sluice_field_unknown(member, table, err);
 }
 
 int sluice_fields_read(const struct sluice_node *node, const struct sluice_field_table *table,

@@ -30,6 +30,7 @@ struct sluice_field_table {
 	const struct sluice_field *fields;
 	size_t count; // at most 64
 	bool foreign; // others' documents: unknown keys are fine, null is as good as absent
+	const char *const *told; // NULL, or keys up to a NULL: what answers say beside, not read
 };
 
 #define SLUICE_FIELD_TABLE(array)                                                                  \

@@ -185,7 +185,19 @@ static const struct sluice_field endpoint_fields[] = {
               .extra = sluice_endpoint_state_names),
 };
 #undef FIELD
-static const struct sluice_field_table endpoint_table = SLUICE_FIELD_TABLE(endpoint_fields);
+// What an answer says of an endpoint and of a service beside the specification (api_write.c), so
+// that what was read from the API can be sent back to it.
+static const char *const told_of_endpoint[] = {
+        "ready",         "reason",      "serverId", "since", "flows",
+        "drainingSince", "connections", "packets",  "bytes", NULL};
+static const char *const told_of_service[] = {"origin", "since",       "generation", "announced",
+                                              "flows",  "connections", "packets",    "bytes",
+                                              "events", NULL};
+static const struct sluice_field_table endpoint_table = {
+        .fields = endpoint_fields,
+        .count = sizeof(endpoint_fields) / sizeof(endpoint_fields[0]),
+        .told = told_of_endpoint,
+};
 
 enum { ENDPOINT_WEIGHT_SEEN = 1 << 2 };
 
@@ -430,7 +442,11 @@ static const struct sluice_field service_fields[] = {
         FIELD(endpoints, .key = "endpoints", .read = sluice_read_node),
 };
 #undef FIELD
-static const struct sluice_field_table service_table = SLUICE_FIELD_TABLE(service_fields);
+static const struct sluice_field_table service_table = {
+        .fields = service_fields,
+        .count = sizeof(service_fields) / sizeof(service_fields[0]),
+        .told = told_of_service,
+};
 
 // One of the two names: the document's, the call's, or the default.
 static int name_settle(const struct sluice_node *node, const char *key, const char *wanted,

@@ -382,6 +382,38 @@ static void test_changes_are_answered_when_published(void **unused)
 	json_decref(t);
 }
 
+// The service, or the part of it, as the API tells it; free(3) it.
+static char *told(const char *url, const char *part)
+{
+	json_t *t = json(call("GET", url, NULL, NULL), 200);
+	char *text = json_dumps(part ? json_object_get(t, part) : t, 0);
+
+	json_decref(t);
+	return text;
+}
+
+// What GET says can be sent back as it is, and leaves everything as it was.
+static void test_answers_can_be_sent_back(void **unused)
+{
+	(void)unused;
+	json_decref(json(call("PUT", "/v1/services/tomcat", NULL, TOMCAT), 200));
+	json_decref(json(call("PATCH", "/v1/services/tomcat/endpoints", NULL,
+	                      "{\"drain\":[\"172.17.0.5:8080\"]}"),
+	                 200));
+	char *all = told("/v1/services", NULL), *service = told("/v1/services/tomcat", NULL);
+	char *before = told("/v1/services/tomcat", "endpoints"), *after;
+
+	json_decref(json(call("POST", "/v1/apply", NULL, all), 200));
+	json_decref(json(call("PUT", "/v1/services/tomcat", NULL, service), 200));
+	after = told("/v1/services/tomcat", "endpoints");
+	assert_non_null(strstr(before, "draining"));
+	assert_string_equal(before, after);
+	free(all);
+	free(service);
+	free(before);
+	free(after);
+}
+
 // What sluicectl doctor asks of the daemon.
 static void test_status_says_where_things_are(void **unused)
 {
@@ -799,6 +831,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        ROW(test_server_ids_and_affinity_are_shown),
 	        ROW(test_changes_are_answered_when_published),
+	        ROW(test_answers_can_be_sent_back),
 	        ROW(test_status_says_where_things_are),
 	        ROW(test_change_that_workers_do_not_get_is_no_success),
 	        ROW(test_refusals_say_what_and_change_nothing),
