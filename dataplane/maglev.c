@@ -5,6 +5,9 @@
 // the place reached is kept. Who takes how many rows is fixed beforehand; in which order is said
 // by a list of turns, in which an endpoint of twice the weight stands twice as often, evenly
 // spread, so that a change of one weight or endpoint leaves the others' order as it was.
+//
+// With f of n rows free a turn walks over n / f rows: of all steps, more than half would look for
+// the last sqrt(n). Those rows are listed instead, and a turn asks each of them how far away it is.
 
 #include "dataplane/maglev.h"
 
@@ -18,15 +21,20 @@
 // An endpoint with weight.
 struct taker {
 	const struct sluice_maglev_endpoint *endpoint;
+	uint64_t remainder;
+	uint32_t quota; // rows it gets
+};
+
+// What a turn needs of its taker, apart and small: those of 1,000 stay in the first-level cache.
+struct walk {
 	uint32_t cursor; // the row of its permutation that is next
 	uint32_t skip;
-	uint32_t quota; // rows it gets
 	uint16_t index; // into the caller's endpoints
-	uint64_t remainder;
 };
 
 struct table {
 	struct taker *takers; // sorted by (address, port)
+	struct walk *walks;   // in the same order
 	uint32_t count;
 	uint32_t size;
 	uint32_t weight_max;
@@ -81,7 +89,7 @@ static int collect_takers(struct table *t, const struct sluice_maglev_endpoint *
 
 		if (e->weight == 0)
 			continue;
-		t->takers[t->count++] = (struct taker){.endpoint = e, .index = (uint16_t)i};
+		t->takers[t->count++] = (struct taker){.endpoint = e};
 		t->weight_sum += e->weight;
 		if (e->weight > t->weight_max)
 			t->weight_max = e->weight;
@@ -96,23 +104,29 @@ static int collect_takers(struct table *t, const struct sluice_maglev_endpoint *
 	return 0;
 }
 
-static void seed_permutations(struct table *t, const struct sluice_hash_key *key)
+static int seed_permutations(struct table *t, const struct sluice_maglev_endpoint *endpoints,
+                             const struct sluice_hash_key *key)
 {
 	struct sluice_hash_key skip_key = *key;
 
 	skip_key.k[0] = ~skip_key.k[0];
+	t->walks = calloc(t->count, sizeof(*t->walks));
+	if (!t->walks)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < t->count; i++) {
-		struct taker *k = &t->takers[i];
-		uint8_t name[sizeof(k->endpoint->address) + sizeof(k->endpoint->port)];
+		const struct sluice_maglev_endpoint *e = t->takers[i].endpoint;
+		struct walk *w = &t->walks[i];
+		uint8_t name[sizeof(e->address) + sizeof(e->port)];
 
-		memcpy(name, &k->endpoint->address, sizeof(k->endpoint->address));
-		memcpy(name + sizeof(k->endpoint->address), &k->endpoint->port,
-		       sizeof(k->endpoint->port));
-		k->cursor = (uint32_t)(sluice_hash_bytes(key, name, sizeof(name)) % t->size);
-		k->skip = 1;
+		memcpy(name, &e->address, sizeof(e->address));
+		memcpy(name + sizeof(e->address), &e->port, sizeof(e->port));
+		w->index = (uint16_t)(e - endpoints);
+		w->cursor = (uint32_t)(sluice_hash_bytes(key, name, sizeof(name)) % t->size);
+		w->skip = 1;
 		if (t->size > 2)
-			k->skip += sluice_hash_bytes(&skip_key, name, sizeof(name)) % (t->size - 1);
+			w->skip += sluice_hash_bytes(&skip_key, name, sizeof(name)) % (t->size - 1);
 	}
+	return 0;
 }
 
 // Largest remainders: whole rows first, the rows that rounding left go to those who lost most.
@@ -139,15 +153,43 @@ static int share_rows(struct table *t)
 	return 0;
 }
 
-// The round in which a taker has its turn number n (from 0): the heaviest has one a round, the
-// others one in the middle of every weight_max / weight rounds.
-static inline uint32_t turn_round(const struct table *t, const struct taker *k, uint32_t n,
-                                  uint32_t rounds)
-{
-	uint64_t round =
-	        (2 * (uint64_t)n + 1) * t->weight_max / (2 * (uint64_t)k->endpoint->weight);
+// Which round a taker's next turn is in. Turn number n (from 0) is in round
+// (2n + 1) weight_max / (2 weight), rounded down: the heaviest has one a round, the others one in
+// the middle of every weight_max / weight rounds. Kept as a mixed number, as a division for each
+// turn would take longer than all else that is done to list it.
+struct pace {
+	uint64_t round;
+	uint32_t parts, whole;         // of a round: parts / whole
+	uint32_t rounds, rounds_parts; // from a turn to the next
+};
 
-	return round < rounds ? (uint32_t)round : rounds - 1;
+static struct pace first_turn(const struct table *t, const struct taker *k)
+{
+	uint32_t whole = 2 * (uint32_t)k->endpoint->weight;
+
+	return (struct pace){
+	        .round = t->weight_max / whole,
+	        .parts = t->weight_max % whole,
+	        .whole = whole,
+	        .rounds = 2 * t->weight_max / whole,
+	        .rounds_parts = 2 * t->weight_max % whole,
+	};
+}
+
+static inline void next_turn(struct pace *p)
+{
+	p->round += p->rounds;
+	p->parts += p->rounds_parts;
+	if (p->parts >= p->whole) {
+		p->parts -= p->whole;
+		p->round++;
+	}
+}
+
+// Rounding gives some a row more than their share: its turn is in the last round at the latest.
+static inline uint64_t turn_round(const struct pace *p, uint32_t rounds)
+{
+	return p->round < rounds ? p->round : rounds - 1;
 }
 
 // The takers in the order of their turns, one turn a row: a counting sort by round, stable, so
@@ -169,52 +211,159 @@ static uint16_t *list_turns(const struct table *t)
 		return NULL;
 	}
 	for (uint32_t i = 0; i < t->count; i++) {
-		for (uint32_t n = 0; n < t->takers[i].quota; n++)
-			starts[turn_round(t, &t->takers[i], n, rounds) + 1]++;
+		struct pace p = first_turn(t, &t->takers[i]);
+
+		for (uint32_t n = 0; n < t->takers[i].quota; n++, next_turn(&p))
+			starts[turn_round(&p, rounds) + 1]++;
 	}
 	for (uint32_t i = 1; i < rounds; i++)
 		starts[i] += starts[i - 1];
 	for (uint32_t i = 0; i < t->count; i++) {
-		for (uint32_t n = 0; n < t->takers[i].quota; n++)
-			turns[starts[turn_round(t, &t->takers[i], n, rounds)]++] = (uint16_t)i;
+		struct pace p = first_turn(t, &t->takers[i]);
+
+		for (uint32_t n = 0; n < t->takers[i].quota; n++, next_turn(&p))
+			turns[starts[turn_round(&p, rounds)]++] = (uint16_t)i;
 	}
 	free(starts);
 	return turns;
 }
 
-// The next row of a permutation. 64-bit: cursor + skip may pass 2^32.
-static inline uint32_t next_row(uint32_t cursor, uint32_t skip, uint32_t size)
+// The next row of a permutation. Written so that nothing passes 2^32.
+static inline uint32_t next_row(uint32_t row, uint32_t skip, uint32_t size)
 {
-	uint64_t row = (uint64_t)cursor + skip;
+	uint32_t wrap = size - skip;
 
-	return (uint32_t)(row < size ? row : row - size);
+	return row >= wrap ? row - wrap : row + skip;
+}
+
+// skip^-1 modulo the prime size, by Euclid's extended algorithm.
+static uint32_t inverse(uint32_t skip, uint32_t size)
+{
+	int64_t times_a = 1, times_b = 0; // a = times_a * skip, b = times_b * skip, modulo size
+	uint32_t a = skip, b = size;
+
+	while (a > 1) {
+		int64_t times_rest = times_b - b / a * times_a;
+		uint32_t rest = b % a;
+
+		b = a;
+		times_b = times_a;
+		a = rest;
+		times_a = times_rest;
+	}
+	return (uint32_t)(times_a < 0 ? times_a + size : times_a);
+}
+
+// The first free row of a permutation, from its cursor on. Four steps at a time without a branch in
+// between: nothing can predict where a walk ends.
+static inline uint32_t walk(const uint64_t *is_taken, const struct walk *w, uint32_t size)
+{
+	uint32_t row = w->cursor, ahead = row, taken;
+
+	do {
+		taken = 1;
+		for (unsigned step = 0; step < 4; step++) {
+			taken &= (uint32_t)(is_taken[ahead / 64] >> ahead % 64);
+			ahead = next_row(ahead, w->skip, size);
+			row = taken ? ahead : row;
+		}
+	} while (taken);
+	return row;
 }
 
 // A bitmap says which rows are taken: it stays in the first-level cache, rows doesn't, and no
 // index has to be kept back to mean "free".
+static void walk_turns(struct table *t, const uint16_t *turns, uint32_t count, uint64_t *is_taken,
+                       uint16_t *rows)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct walk *w = &t->walks[turns[i]];
+		uint32_t row = walk(is_taken, w, t->size);
+
+		is_taken[row / 64] |= (uint64_t)1 << row % 64;
+		rows[row] = w->index;
+		w->cursor = next_row(row, w->skip, t->size);
+	}
+}
+
+// Which of the free rows comes first in a permutation. A row's place in it is (row - cursor) / skip
+// modulo size. Only the order of places matters: each is kept as the 64-bit fraction place / size,
+// as a multiplication drops what is whole by itself. Rounding up 1 / skip / size makes a fraction
+// at most size * 2^-64 too large, which is less than what lies between two places.
+static uint32_t first_free(const uint32_t *free_rows, uint32_t count, const struct walk *w,
+                           uint32_t size)
+{
+	unsigned __int128 one_row = (unsigned __int128)inverse(w->skip, size) << 64;
+	uint64_t fraction = (uint64_t)(one_row / size) + 1;
+	uint64_t least = UINT64_MAX;
+	uint32_t first = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t row = free_rows[i];
+		uint32_t ahead = row < w->cursor ? row + (size - w->cursor) : row - w->cursor;
+		uint64_t place = ahead * fraction;
+
+		if (place < least) {
+			least = place;
+			first = i;
+		}
+	}
+	return first;
+}
+
+// The turns for the last rows.
+static void pick_turns(struct table *t, const uint16_t *turns, uint32_t *free_rows, uint32_t count,
+                       uint16_t *rows)
+{
+	for (; count > 0; count--, turns++) {
+		struct walk *w = &t->walks[*turns];
+		uint32_t i = first_free(free_rows, count, w, t->size);
+
+		rows[free_rows[i]] = w->index;
+		w->cursor = next_row(free_rows[i], w->skip, t->size);
+		free_rows[i] = free_rows[count - 1];
+	}
+}
+
+static void list_free_rows(const uint64_t *is_taken, uint32_t *free_rows, uint32_t count)
+{
+	uint32_t n = 0;
+
+	for (uint32_t word = 0; n < count; word++) {
+		// The last word's bits past the table come after all rows: count leaves them out.
+		for (uint64_t bits = ~is_taken[word]; bits && n < count; bits &= bits - 1)
+			free_rows[n++] = word * 64 + (uint32_t)__builtin_ctzll(bits);
+	}
+}
+
+// At least one, and no more than there are.
+static uint32_t square_root(uint32_t n)
+{
+	uint32_t root = 1;
+
+	while ((uint64_t)root * root < n)
+		root++;
+	return root;
+}
+
 static int take_rows(struct table *t, uint16_t *rows)
 {
+	uint32_t last = square_root(t->size), walked = t->size - last;
 	uint64_t *is_taken = calloc((size_t)t->size / 64 + 1, sizeof(*is_taken));
+	uint32_t *free_rows = malloc(last * sizeof(*free_rows));
 	uint16_t *turns = list_turns(t);
+	int err = -ENOMEM;
 
-	if (!is_taken || !turns) {
-		free(is_taken);
-		free(turns);
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < t->size; i++) {
-		struct taker *k = &t->takers[turns[i]];
-		uint32_t row = k->cursor;
-
-		while (is_taken[row / 64] >> row % 64 & 1)
-			row = next_row(row, k->skip, t->size);
-		is_taken[row / 64] |= (uint64_t)1 << row % 64;
-		rows[row] = k->index;
-		k->cursor = next_row(row, k->skip, t->size);
+	if (is_taken && free_rows && turns) {
+		walk_turns(t, turns, walked, is_taken, rows);
+		list_free_rows(is_taken, free_rows, last);
+		pick_turns(t, turns + walked, free_rows, last, rows);
+		err = 0;
 	}
 	free(is_taken);
+	free(free_rows);
 	free(turns);
-	return 0;
+	return err;
 }
 
 int sluice_maglev_fill(uint16_t *rows, uint32_t size,
@@ -229,11 +378,14 @@ int sluice_maglev_fill(uint16_t *rows, uint32_t size,
 	err = collect_takers(&t, endpoints, count);
 	if (err)
 		goto out;
-	seed_permutations(&t, key);
+	err = seed_permutations(&t, endpoints, key);
+	if (err)
+		goto out;
 	err = share_rows(&t);
 	if (!err)
 		err = take_rows(&t, rows);
 out:
+	free(t.walks);
 	free(t.takers);
 	return err;
 }

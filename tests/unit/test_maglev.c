@@ -295,6 +295,187 @@ static void equals_the_papers_pseudocode_at_equal_weights(void **state)
 	free(e);
 }
 
+// The rules of dataplane/maglev.c one by one, without a thought for speed.
+struct plain_taker {
+	const struct sluice_maglev_endpoint *endpoint;
+	uint64_t offset, skip, next; // next: how many rows of the permutation are behind
+	uint64_t quota, remainder;
+};
+
+struct plain_turn {
+	uint64_t round;
+	size_t taker;
+};
+
+static void plain_name(const struct sluice_maglev_endpoint *e, uint8_t name[18])
+{
+	memcpy(name, &e->address, 16);
+	memcpy(name + 16, &e->port, 2);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	uint8_t x[18], y[18];
+
+	plain_name(((const struct plain_taker *)a)->endpoint, x);
+	plain_name(((const struct plain_taker *)b)->endpoint, y);
+	return memcmp(x, y, sizeof(x));
+}
+
+static int by_round(const void *a, const void *b)
+{
+	const struct plain_turn *x = a, *y = b;
+
+	if (x->round != y->round)
+		return x->round < y->round ? -1 : 1;
+	return x->taker < y->taker ? -1 : x->taker > y->taker;
+}
+
+static size_t plain_takers(struct plain_taker *takers, const struct sluice_maglev_endpoint *e,
+                           size_t count, uint64_t size)
+{
+	struct sluice_hash_key skip_key = key;
+	size_t n = 0;
+
+	skip_key.k[0] = ~skip_key.k[0];
+	for (size_t i = 0; i < count; i++) {
+		uint8_t name[18];
+
+		plain_name(&e[i], name);
+		if (e[i].weight > 0)
+			takers[n++] = (struct plain_taker){
+			        .endpoint = &e[i],
+			        .offset = sluice_hash_bytes(&key, name, 18) % size,
+			        .skip = size == 2 ? 1
+			                          : sluice_hash_bytes(&skip_key, name, 18) %
+			                                            (size - 1) +
+			                                    1,
+			};
+	}
+	qsort(takers, n, sizeof(*takers), by_name);
+	return n;
+}
+
+static void plain_quotas(struct plain_taker *takers, size_t n, uint64_t size)
+{
+	uint64_t sum = 0, left = size;
+
+	for (size_t i = 0; i < n; i++)
+		sum += takers[i].endpoint->weight;
+	for (size_t i = 0; i < n; i++) {
+		takers[i].quota = size * takers[i].endpoint->weight / sum;
+		takers[i].remainder = size * takers[i].endpoint->weight % sum;
+		left -= takers[i].quota;
+	}
+	for (; left > 0; left--) {
+		struct plain_taker *most = &takers[0];
+
+		for (size_t i = 1; i < n; i++)
+			most = takers[i].remainder > most->remainder ? &takers[i] : most;
+		most->quota++;
+		most->remainder = 0;
+	}
+}
+
+static void plain_turns(struct plain_turn *turns, const struct plain_taker *takers, size_t n)
+{
+	uint64_t heaviest = 1, rounds = 1;
+	struct plain_turn *turn = turns;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t weight = takers[i].endpoint->weight;
+
+		heaviest = weight > heaviest ? weight : heaviest;
+		rounds = takers[i].quota > rounds ? takers[i].quota : rounds;
+	}
+	for (size_t i = 0; i < n; i++)
+		for (uint64_t j = 0; j < takers[i].quota; j++) {
+			uint64_t round = (2 * j + 1) * heaviest / (2 * takers[i].endpoint->weight);
+
+			*turn++ = (struct plain_turn){round < rounds ? round : rounds - 1, i};
+		}
+	qsort(turns, (size_t)(turn - turns), sizeof(*turns), by_round);
+}
+
+static void assert_equals_plain(const struct sluice_maglev_endpoint *e, size_t count, uint32_t size)
+{
+	struct plain_taker *takers = calloc(count, sizeof(*takers));
+	struct plain_turn *turns = calloc(size, sizeof(*turns));
+	bool *is_taken = calloc(size, sizeof(*is_taken));
+	uint16_t *rows = fill(e, count, size);
+	size_t n = plain_takers(takers, e, count, size);
+
+	plain_quotas(takers, n, size);
+	plain_turns(turns, takers, n);
+	for (uint32_t i = 0; i < size; i++) {
+		struct plain_taker *k = &takers[turns[i].taker];
+		uint64_t row;
+
+		do
+			row = (k->offset + k->next++ * k->skip) % size;
+		while (is_taken[row]);
+		is_taken[row] = true;
+		if (rows[row] != k->endpoint - e)
+			fail_msg("%u rows, %zu endpoints: row %u is %u's, not %u's", size, count,
+			         (unsigned)row, rows[row], (unsigned)(k->endpoint - e));
+	}
+	free(takers);
+	free(turns);
+	free(is_taken);
+	free(rows);
+}
+
+static uint16_t random_weight(uint64_t *seed, unsigned kind)
+{
+	switch (kind) {
+	case 0:
+		return 1;
+	case 1:
+		return (uint16_t)(1 + random_below(seed, 10));
+	case 2: // extremes, and none
+		return (uint16_t)(random_next(seed) >> random_below(seed, 64));
+	default:
+		return random_below(seed, 20) ? 1 : 65535;
+	}
+}
+
+static void equals_the_plain_rules_at_any_size_count_and_weight(void **state)
+{
+	(void)state;
+	static const uint32_t sizes[] = {2,   3,   5,   7,    11,   13,   61,    67,   127,
+	                                 131, 251, 257, 1021, 4093, 4099, 16381, 65537};
+	uint64_t seed = 3;
+
+	for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		uint32_t size = sizes[s], most = size < 1000 ? size : 1000;
+
+		for (unsigned round = 0; round < (size < 5000 ? 200 : 12); round++) {
+			// As many as there are rows, and nearly as many, among others.
+			size_t count = round % 4 == 0 ? most - random_below(&seed, 2)
+			                              : 1 + random_below(&seed, most);
+			struct sluice_maglev_endpoint *e = make_endpoints(count, 1);
+
+			for (size_t i = 0; i < count; i++) {
+				e[i].address = sluice_address_from_v4((uint32_t)random_next(&seed));
+				e[i].weight = random_weight(&seed, round / 4 % 4);
+			}
+			e[0].weight |= 1;
+			assert_equals_plain(e, count, size);
+			free(e);
+		}
+	}
+}
+
+static void equals_the_plain_rules_in_a_large_table(void **state)
+{
+	(void)state;
+	struct sluice_maglev_endpoint *e = make_endpoints(1000, 1);
+
+	assert_equals_plain(e, 1000, 655373);
+	assert_equals_plain(e, 3, 2097143);
+	free(e);
+}
+
 static void a_seed_gives_the_same_table_on_every_host(void **state)
 {
 	(void)state;
@@ -409,6 +590,8 @@ int main(void)
 	        cmocka_unit_test(a_changed_weight_moves_little_more_than_its_difference),
 	        cmocka_unit_test(weight_zero_is_as_good_as_not_there),
 	        cmocka_unit_test(equals_the_papers_pseudocode_at_equal_weights),
+	        cmocka_unit_test(equals_the_plain_rules_at_any_size_count_and_weight),
+	        cmocka_unit_test(equals_the_plain_rules_in_a_large_table),
 	        cmocka_unit_test(a_seed_gives_the_same_table_on_every_host),
 	        cmocka_unit_test(what_can_not_be_is_refused),
 	        cmocka_unit_test(primes_are_told_from_others),
