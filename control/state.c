@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <stdio.h> // RENAME_EXCHANGE
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -176,19 +177,33 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
+// The old file stays, as the temporary one: a rename over it would wait for the disk.
+static int exchange_files(const struct sluice_state *s)
+{
+	int d = s->directory_fd;
+
+	if (renameat2(d, STATE_TEMPORARY, d, STATE_FILE, RENAME_EXCHANGE) == 0)
+		return 0;
+	// There is no old one, or the file system knows no exchange.
+	return renameat(d, STATE_TEMPORARY, d, STATE_FILE) < 0 ? -errno : 0;
+}
+
 static int replace_file(const struct sluice_state *s)
 {
-	int fd = openat(s->directory_fd, STATE_TEMPORARY,
-	                O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd;
 
+	// A new file, as close would wait for the disk with one that was truncated.
+	unlinkat(s->directory_fd, STATE_TEMPORARY, 0);
+	fd = openat(s->directory_fd, STATE_TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	            0600);
 	if (fd < 0)
 		return -errno;
 	int r = write_all(fd, s->text.data, s->text.len);
 
 	if (close(fd) < 0 && !r)
 		r = -errno;
-	if (!r && renameat(s->directory_fd, STATE_TEMPORARY, s->directory_fd, STATE_FILE) < 0)
-		r = -errno;
+	if (!r)
+		r = exchange_files(s);
 	if (r < 0)
 		unlinkat(s->directory_fd, STATE_TEMPORARY, 0);
 	return r;
@@ -218,6 +233,17 @@ int sluice_state_save(struct sluice_state *s, struct sluice_model *m)
 	return r;
 }
 
+void sluice_state_settle(struct sluice_state *s)
+{
+	int fd = openat(s->directory_fd, STATE_FILE, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+		close(fd);
+	}
+	unlinkat(s->directory_fd, STATE_TEMPORARY, 0);
+}
+
 static void sync_file(const struct sluice_state *s)
 {
 	int fd = openat(s->directory_fd, STATE_FILE, O_RDONLY | O_CLOEXEC);
@@ -233,6 +259,7 @@ void sluice_state_close(struct sluice_state *s)
 {
 	if (s->directory_fd >= 0) {
 		sync_file(s);
+		unlinkat(s->directory_fd, STATE_TEMPORARY, 0);
 		close(s->directory_fd);
 	}
 	free(s->directory);

@@ -5,10 +5,10 @@
 // is a pause: services with their endpoints, slots and generations (flow entries refer to them),
 // frontend ids, the cluster seed where the configuration has none. Control thread only.
 //
-// It is written to a temporary file and renamed: a killed process leaves the old one or the new
-// one. It is not synced to the disk with each change (that costs milliseconds and protects from
-// power loss only, which the flow table does not survive either), but when it is first made and
-// when it is closed.
+// It is written to a temporary file, which then changes places with the old one: a killed process
+// leaves the old one or the new one. It is not synced to the disk with each change (that costs
+// milliseconds and protects from power loss only, which the flow table does not survive either),
+// but when it is first made and when it is closed.
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +37,10 @@ int sluice_state_open(struct sluice_state *s, const char *directory, struct slui
 // Writes the model as it stands; to be called before what it says is published. On -errno (disk
 // full) saved and reason say so, one log line is written, and the change may go live.
 int sluice_state_save(struct sluice_state *s, struct sluice_model *m);
+
+// What a save leaves for when nobody waits: has the disk begin to write the file, and removes the
+// old one. That may take milliseconds where the disk is busy.
+void sluice_state_settle(struct sluice_state *s);
 
 // Syncs the file and lets the directory go.
 void sluice_state_close(struct sluice_state *s);

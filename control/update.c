@@ -20,6 +20,10 @@
 #include "dataplane/worker.h"
 #include "sluice/log.h"
 
+enum {
+	SETTLE_US = 10000, // after a publication: the answers are on their way by then
+};
+
 // Somebody who waits for the next publication.
 struct waiter {
 	sluice_update_done *done;
@@ -29,7 +33,7 @@ struct waiter {
 struct sluice_updater {
 	struct sluice_update_context with;
 	struct sluice_hash_key row_key;
-	struct event *due;
+	struct event *due, *settle;
 	uint64_t asked_us; // when the first change of the batch came; 0: none waits
 	unsigned kernel_changed;
 	struct sluice_fib *fib;           // of the kernel's tables as last read
@@ -160,11 +164,21 @@ static void publish(struct sluice_updater *u, struct sluice_compiled *fresh)
 	if (u->with.announce && readdressed)
 		sluice_announce_set(u->with.announce, fresh->steer.virtual_addresses,
 		                    fresh->steer.virtual_address_count);
-	sluice_kernel_watch_next_hops(u->with.kernel, fresh->hops, fresh->hop_count);
-	note_reachability(u, old, fresh);
+}
+
+// What no answer has to wait for.
+static void follow_up(struct sluice_updater *u, struct sluice_compiled *old)
+{
+	const struct sluice_compiled *now = u->compiled;
+	struct timeval soon = {.tv_usec = SETTLE_US};
+
+	sluice_kernel_watch_next_hops(u->with.kernel, now->hops, now->hop_count);
+	note_reachability(u, old, now);
 	sluice_compiled_free(old);
-	sluice_model_reclaim(u->with.model, fresh->snapshot.generation);
+	sluice_model_reclaim(u->with.model, now->snapshot.generation);
 	sluice_frontends_sweep(&u->with.model->frontends, sluice_model_now_ms());
+	if (!evtimer_pending(u->settle, NULL))
+		event_add(u->settle, &soon);
 }
 
 static void answer(struct sluice_updater *u, const struct sluice_update_result *result)
@@ -183,7 +197,7 @@ static void answer(struct sluice_updater *u, const struct sluice_update_result *
 int sluice_update_now(struct sluice_updater *u)
 {
 	struct sluice_update_result result = {0};
-	struct sluice_compiled *fresh = compile(u);
+	struct sluice_compiled *old = u->compiled, *fresh = compile(u);
 
 	if (fresh) {
 		// Says itself what went wrong.
@@ -206,6 +220,8 @@ int sluice_update_now(struct sluice_updater *u)
 	if (fresh)
 		sluice_stats_published(u->with.stats, &result);
 	answer(u, &result);
+	if (fresh)
+		follow_up(u, old);
 	return result.error;
 }
 
@@ -214,6 +230,15 @@ static void on_due(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	sluice_update_now(argument);
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *argument)
+{
+	struct sluice_updater *u = argument;
+
+	(void)fd;
+	(void)what;
+	sluice_state_settle(u->with.state);
 }
 
 // ---- asked for
@@ -266,8 +291,9 @@ struct sluice_updater *sluice_updater_new(const struct sluice_update_context *co
 	u->with = *context;
 	sluice_hash_key_expand(&u->row_key, context->seed);
 	u->due = evtimer_new(context->base, on_due, u);
-	if (!u->due) {
-		free(u);
+	u->settle = evtimer_new(context->base, on_settle, u);
+	if (!u->due || !u->settle) {
+		sluice_updater_free(u);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -278,7 +304,10 @@ void sluice_updater_free(struct sluice_updater *u)
 {
 	if (!u)
 		return;
-	event_free(u->due);
+	if (u->due)
+		event_free(u->due);
+	if (u->settle)
+		event_free(u->settle);
 	sluice_compiled_free(u->compiled);
 	sluice_fib_put(u->fib);
 	free(u->waiters);

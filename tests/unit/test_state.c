@@ -37,6 +37,50 @@ static void open_state(struct sluice_state *s, struct sluice_model *m)
 	assert_int_equal(sluice_state_open(s, directory, m, &e), 0);
 }
 
+// The number in the file, as a process that starts now would find it.
+static uint64_t saved_generation(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/state.json", directory);
+	json_t *root = json_load_file(path, 0, NULL);
+	uint64_t generation = (uint64_t)json_integer_value(json_object_get(root, "generation"));
+
+	json_decref(root);
+	return generation;
+}
+
+static bool has_temporary_file(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/state.json.new", directory);
+	return access(path, F_OK) == 0;
+}
+
+static void test_the_last_save_is_what_a_killed_process_leaves(void **unused)
+{
+	struct sluice_state s;
+	struct sluice_model m;
+
+	(void)unused;
+	open_state(&s, &m);
+	for (m.generation = 1; m.generation < 10; m.generation++) {
+		assert_int_equal(sluice_state_save(&s, &m), 0);
+		assert_int_equal(saved_generation(), m.generation);
+		if (m.generation % 3)
+			continue; // the next save comes before there was time to settle
+		sluice_state_settle(&s);
+		assert_int_equal(saved_generation(), m.generation);
+		assert_false(has_temporary_file());
+	}
+	assert_int_equal(sluice_state_save(&s, &m), 0);
+	sluice_state_close(&s);
+	assert_int_equal(saved_generation(), 10);
+	assert_false(has_temporary_file());
+	sluice_model_free(&m);
+}
+
 static void test_what_flows_refer_to_survives_a_restart(void **unused)
 {
 	struct sluice_state s;
@@ -307,6 +351,7 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+	        ROW(test_the_last_save_is_what_a_killed_process_leaves),
 	        ROW(test_what_flows_refer_to_survives_a_restart),
 	        ROW(test_broken_file_is_kept_aside),
 	        ROW(test_endpoints_that_cannot_be_are_refused),
