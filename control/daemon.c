@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "control/announce.h"
 #include "control/api.h"
@@ -654,6 +655,16 @@ static int start_dataplane(struct sluice_daemon *d)
 	return 0;
 }
 
+// Programs on the control thread's core would each have their time slice in the middle of a push.
+// It works for milliseconds and then sleeps, so they lose little. The workers, which may not sleep,
+// keep what priority they were started with.
+static void hurry(void)
+{
+	errno = 0;
+	if (nice(-10) == -1 && errno)
+		log_debug("no higher priority for the control thread: %s", strerror(errno));
+}
+
 static int start_servers(struct sluice_daemon *d)
 {
 	struct sluice_api_context context = {
@@ -698,6 +709,8 @@ static int start(struct sluice_daemon *d)
 		error = start_dataplane(d);
 	if (!error)
 		error = start_servers(d);
+	if (!error)
+		hurry(); // the workers' threads exist by now, and don't inherit it
 	return error;
 }
 

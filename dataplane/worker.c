@@ -20,7 +20,6 @@
 #include <rte_prefetch.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -565,10 +564,13 @@ const struct sluice_snapshot *sluice_dataplane_publish(struct sluice_dataplane *
 {
 	const struct sluice_snapshot *old =
 	        atomic_exchange_explicit(&d->snapshot, s, memory_order_acq_rel);
+	const struct timespec moment = {.tv_nsec = 10000};
 	uint64_t token = rte_rcu_qsbr_start(d->rcu);
 
+	// A worker may need this very core to get on, and yielding gives it nothing when its
+	// priority is lower.
 	while (rte_rcu_qsbr_check(d->rcu, token, false) == 0)
-		sched_yield(); // a worker may need this very core to get on
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
 	return old;
 }
 
