@@ -96,7 +96,8 @@ void sluice_track_snat_start(struct sluice_pipeline *ctx, struct sluice_packet *
 			break;
 		if (how == SLUICE_SNAT_EXISTS)
 			continue;
-		count_insert(ctx->counters, &f, how);
+		if (named == SLUICE_TARGET_NONE || !f.old.entry)
+			count_insert(ctx->counters, &f, how);
 		if (named == SLUICE_TARGET_NONE)
 			sluice_count(&ctx->endpoint_counters[p->slot].connections, 1);
 		p->key = f.source;

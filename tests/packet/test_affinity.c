@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "../unit/random.h"
-#include "world.h"
+#include "snat_world.h"
 
 enum {
 	ENDPOINTS = 8, // slots 1 to 8, of one service
@@ -21,12 +21,13 @@ enum {
 
 struct fixture {
 	struct world *w;
+	struct snat_world *snat; // where the service is forwarded by fullnat
 	bool v6;
 	uint8_t protocol;
 	uint16_t next_port; // of whatever client: no flow has been there before
 };
 
-static struct fixture fixture_new(bool v6, uint8_t protocol)
+static struct fixture fixture_new(bool v6, uint8_t protocol, bool fullnat)
 {
 	struct fixture f = {
 	        .w = world_new_empty(), .v6 = v6, .protocol = protocol, .next_port = 1024};
@@ -42,7 +43,18 @@ static struct fixture fixture_new(bool v6, uint8_t protocol)
 		world_endpoint(f.w, service, address, 8080, protocol);
 	}
 	world_commit(f.w);
+	if (fullnat)
+		f.snat = snat_world_of(f.w, 1024, 65535);
 	return f;
+}
+
+static void fixture_free(struct fixture *fx)
+{
+	if (fx->snat)
+		snat_world_free(fx->snat);
+	else
+		world_free(fx->w);
+	fx->w = NULL;
 }
 
 static uint32_t send_packet(struct fixture *fx, unsigned client, uint16_t port, uint8_t flags,
@@ -104,18 +116,17 @@ static void close_endpoint(struct fixture *fx, uint32_t slot, bool closed)
 
 static uint64_t entries(const struct fixture *fx)
 {
-	return sluice_counter_read(&fx->w->counters.flow_inserts);
+	const struct sluice_worker_counters *c = &fx->w->counters;
+
+	return sluice_counter_read(&c->flow_inserts) + sluice_counter_read(&c->snat_inserts);
 }
 
-static const struct {
-	bool v6;
-	uint8_t protocol;
-} kinds[] = {{false, TCP}, {false, UDP}, {true, TCP}, {true, UDP}};
-
+// NOLINTBEGIN(bugprone-macro-parentheses): it is the name of a variable
 #define FOR_EACH_KIND(fx)                                                                          \
-	for (unsigned kind_ = 0; kind_ < 4; kind_++)                                               \
-		for (struct fixture fx = fixture_new(kinds[kind_].v6, kinds[kind_].protocol);      \
-		     (fx).w != NULL; world_free((fx).w), (fx).w = NULL)
+	for (unsigned kind_ = 0; kind_ < 8; kind_++)                                               \
+		for (struct fixture fx = fixture_new(kind_ & 1, kind_ & 2 ? UDP : TCP, kind_ & 4); \
+		     (fx).w != NULL; fixture_free(&(fx)))
+// NOLINTEND(bugprone-macro-parentheses)
 
 // Without a word between them: each host starts with an empty table.
 static void test_hosts_agree_on_a_client_s_endpoint(void **state)
@@ -123,7 +134,7 @@ static void test_hosts_agree_on_a_client_s_endpoint(void **state)
 	(void)state;
 	FOR_EACH_KIND(fx)
 	{
-		struct fixture other = fixture_new(fx.v6, fx.protocol);
+		struct fixture other = fixture_new(fx.v6, fx.protocol, fx.snat != NULL);
 		bool used[ENDPOINTS + 1] = {false};
 
 		other.next_port = 40000;
@@ -137,7 +148,7 @@ static void test_hosts_agree_on_a_client_s_endpoint(void **state)
 		}
 		for (unsigned i = 1; i <= ENDPOINTS; i++)
 			assert_true(used[i]);
-		world_free(other.w);
+		fixture_free(&other);
 	}
 }
 
@@ -417,11 +428,11 @@ static void random_change(struct oracle *o)
 static void test_random_clients_go_where_their_notes_say(void **state)
 {
 	(void)state;
-	for (unsigned kind = 0; kind < 4; kind++) {
-		struct oracle o = {.seed = kind + 1};
+	FOR_EACH_KIND(fx)
+	{
+		struct oracle o = {.fx = fx, .seed = (uint64_t)fx.v6 + fx.protocol};
 
-		o.fx = fixture_new(kinds[kind].v6, kinds[kind].protocol);
-		o.blank = fixture_new(kinds[kind].v6, kinds[kind].protocol);
+		o.blank = fixture_new(fx.v6, fx.protocol, false);
 		for (unsigned i = 0; i < 20000; i++) {
 			uint32_t what = random_below(&o.seed, 100);
 
@@ -432,8 +443,7 @@ static void test_random_clients_go_where_their_notes_say(void **state)
 			else
 				random_flow(&o);
 		}
-		world_free(o.fx.w);
-		world_free(o.blank.w);
+		fixture_free(&o.blank);
 	}
 }
 

@@ -13,7 +13,7 @@
 #include "../unit/random.h"
 #include "dataplane/quic.h"
 #include "dataplane/target_table.h"
-#include "world.h"
+#include "snat_world.h"
 
 // ---- where the server id is
 
@@ -86,6 +86,7 @@ enum {
 
 struct fixture {
 	struct world *w;
+	struct snat_world *snat; // where the services are forwarded by fullnat
 	bool v6;
 };
 
@@ -118,7 +119,7 @@ static void fixture_commit(struct fixture *fx)
 	world_commit(w);
 }
 
-static struct fixture fixture_new(bool v6)
+static struct fixture fixture_new(bool v6, bool fullnat)
 {
 	struct fixture fx = {.w = world_new_empty(), .v6 = v6};
 	char address[32];
@@ -137,19 +138,26 @@ static struct fixture fixture_new(bool v6)
 		world_endpoint(fx.w, i == SHARED, address, 4433, UDP);
 	}
 	fixture_commit(&fx);
+	if (fullnat)
+		fx.snat = snat_world_of(fx.w, 1024, 65535);
 	return fx;
 }
 
 static void fixture_free(struct fixture *fx)
 {
 	free((void *)fx->w->snapshot.server_ids);
-	world_free(fx->w);
+	if (fx->snat)
+		snat_world_free(fx->snat);
+	else
+		world_free(fx->w);
 }
 
-#define FOR_BOTH_FAMILIES(fx)                                                                      \
-	for (unsigned v6_ = 0; v6_ < 2; v6_++)                                                     \
-		for (struct fixture fx = fixture_new(v6_); (fx).w != NULL;                         \
+// NOLINTBEGIN(bugprone-macro-parentheses): it is the name of a variable
+#define FOR_EACH_KIND(fx)                                                                          \
+	for (unsigned kind_ = 0; kind_ < 4; kind_++)                                               \
+		for (struct fixture fx = fixture_new(kind_ & 1, kind_ & 2); (fx).w != NULL;        \
 		     fixture_free(&(fx)), (fx).w = NULL)
+// NOLINTEND(bugprone-macro-parentheses)
 
 enum header { SHORT = 0x40, INITIAL = 0xc0, ZERO_RTT = 0xd0, HANDSHAKE = 0xe0 };
 
@@ -200,7 +208,7 @@ static uint32_t send_quic(struct fixture *fx, unsigned client, enum header heade
 static void test_connection_follows_its_id_wherever_it_comes_from(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		for (unsigned i = 0; i < CLIENTS; i++) {
 			uint32_t slot = i % ENDPOINTS + 1;
@@ -219,7 +227,7 @@ static void test_connection_follows_its_id_wherever_it_comes_from(void **state)
 static void test_id_goes_before_the_flow_table_which_learns_it(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		for (unsigned i = 0; i < CLIENTS; i++) {
 			uint32_t first = send_quic(&fx, i, INITIAL, 1),
@@ -239,9 +247,9 @@ static void test_client_cannot_choose_the_endpoint_of_a_new_connection(void **st
 	static const enum header headers[] = {INITIAL, ZERO_RTT};
 
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
-		struct fixture other = fixture_new(fx.v6);
+		struct fixture other = fixture_new(fx.v6, fx.snat != NULL);
 
 		for (unsigned i = 0; i < CLIENTS; i++) {
 			uint32_t chosen = send_quic(&other, i, INITIAL, 0);
@@ -257,9 +265,9 @@ static void test_client_cannot_choose_the_endpoint_of_a_new_connection(void **st
 static void test_unknown_id_is_no_hint(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
-		struct fixture other = fixture_new(fx.v6);
+		struct fixture other = fixture_new(fx.v6, fx.snat != NULL);
 
 		for (unsigned i = 0; i < CLIENTS; i++)
 			assert_int_equal(send_quic(&fx, i, SHORT, 99),
@@ -271,7 +279,7 @@ static void test_unknown_id_is_no_hint(void **state)
 static void test_draining_endpoint_keeps_its_connections(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		for (uint32_t slot = 1; slot <= ENDPOINTS; slot++)
 			fx.w->endpoints[slot].flags =
@@ -287,7 +295,7 @@ static void test_draining_endpoint_keeps_its_connections(void **state)
 static void test_removed_endpoint_s_connections_are_placed_anew(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		uint32_t now;
 
@@ -305,10 +313,11 @@ static void test_removed_endpoint_s_connections_are_placed_anew(void **state)
 static void test_migration_is_no_new_connection(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		uint32_t slot = send_quic(&fx, 1, INITIAL, 0);
 		const sluice_counter *count = &fx.w->endpoint_counters[slot].connections;
+		const struct sluice_worker_counters *c = &fx.w->counters;
 
 		assert_int_equal(sluice_counter_read(count), 1);
 		for (unsigned i = 2; i < 10; i++)
@@ -319,8 +328,11 @@ static void test_migration_is_no_new_connection(void **state)
 		assert_int_equal(send_quic(&fx, 1, SHORT, slot), slot);
 		assert_int_equal(sluice_counter_read(&fx.w->endpoint_counters[slot].connections),
 		                 0);
-		assert_int_equal(sluice_counter_read(&fx.w->counters.flow_inserts), 9);
-		assert_int_equal(sluice_counter_read(&fx.w->counters.flow_expirations), 0);
+		assert_int_equal(sluice_counter_read(fx.snat ? &c->snat_inserts : &c->flow_inserts),
+		                 9);
+		assert_int_equal(sluice_counter_read(&c->flow_expirations) +
+		                         sluice_counter_read(&c->snat_expirations),
+		                 0);
 	}
 }
 
@@ -347,12 +359,15 @@ static uint8_t answer_to(struct fixture *fx, unsigned client)
 	return o.packet.verdict == SLUICE_VERDICT_TRANSMIT ? o.frame.bytes[fx->v6 ? 37 : 29] : 0;
 }
 
-// Two services have an endpoint, and so an id, in common.
+// Two services have an endpoint, and so an id, in common. By fullnat each flow has a source of its
+// own.
 static void test_shared_endpoint_answers_as_the_service_that_was_asked(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
+		if (fx.snat)
+			continue;
 		for (unsigned vip = 1; vip <= 2; vip++) {
 			struct outcome o;
 			struct frame f;
@@ -378,7 +393,7 @@ static void test_shared_endpoint_answers_as_the_service_that_was_asked(void **st
 static void test_id_in_a_later_segment_is_not_read(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		uint32_t first = send_quic(&fx, 1, INITIAL, 0), other = first % ENDPOINTS + 1;
 		const struct frame *frame;
@@ -400,7 +415,7 @@ static void test_id_in_a_later_segment_is_not_read(void **state)
 static void test_id_behind_the_datagram_is_not_read(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		uint32_t first = send_quic(&fx, 1, INITIAL, 0), other = first % ENDPOINTS + 1;
 		struct outcome o;
@@ -421,7 +436,7 @@ static void test_id_behind_the_datagram_is_not_read(void **state)
 static void test_other_services_ignore_ids(void **state)
 {
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		uint32_t first;
 
@@ -439,7 +454,7 @@ static void test_random_payloads(void **state)
 	uint64_t seed = 7;
 
 	(void)state;
-	FOR_BOTH_FAMILIES(fx)
+	FOR_EACH_KIND(fx)
 	{
 		for (unsigned i = 0; i < 50000; i++) {
 			unsigned length = random_below(&seed, 61);
