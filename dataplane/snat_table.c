@@ -10,6 +10,7 @@ static const char magic[8] = {'s', 'l', 'u', 'i', 'c', 'e', 's', 'n'};
 enum {
 	LAYOUT = 2,           // of header and entries, and how a key finds its buckets
 	TRIES = 8,            // of a forward entry against other workers before it gives up
+	POLITE_TRIES = 8,     // ports of a new flow before it takes one from a flow on probation
 	ROOMY = 2,            // usable places that make the primary bucket good enough
 	DEAD_FOR = 3 * 86400, // seconds after which a walk frees an entry
 	ROUNDING = 1 << 30,   // the largest page a table's memory is rounded up to
@@ -427,12 +428,13 @@ static uint64_t reserve(const struct sluice_snat_table *t, struct sluice_snat_fl
 	                         ? sluice_snat_fingerprint_begin(&t->key, f->endpoint, SLUICE_IPV4)
 	                         : sluice_snat_fingerprint_begin(&t->key, f->endpoint, SLUICE_IPV6);
 
-	for (unsigned i = 0; c.port_count > 0 && i < 2 * SLUICE_SNAT_TRIES; i++) {
+	for (unsigned i = 0; c.port_count > 0 && i < POLITE_TRIES + SLUICE_SNAT_TRIES; i++) {
+		bool push_out = i >= POLITE_TRIES;
 		uint64_t key;
 
-		candidate(t, f, &c, i % SLUICE_SNAT_TRIES);
+		candidate(t, f, &c, push_out ? i - POLITE_TRIES : i);
 		key = reverse_key(t, f, begun, snat);
-		if (claim_reverse(t, f, key, now, i >= SLUICE_SNAT_TRIES, place))
+		if (claim_reverse(t, f, key, now, push_out, place))
 			return key;
 	}
 	return 0;
