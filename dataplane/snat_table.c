@@ -62,12 +62,20 @@ static bool swap(const struct glimpse *g, uint64_t key, uint64_t head)
 	return __sync_bool_compare_and_swap((unsigned __int128 *)g->entry, old, new);
 }
 
-// Ends a claim.
-static void publish(struct sluice_snat_entry *e, uint64_t key, uint64_t first, uint64_t second)
+static bool claim(const struct glimpse *g)
 {
-	// Released one by one: who reads one of them sees the claim when he looks at the key again.
-	atomic_store_explicit(&e->body[0], first, memory_order_release);
-	atomic_store_explicit(&e->body[1], second, memory_order_release);
+	return swap(g, SLUICE_SNAT_BUSY, g->head);
+}
+
+// Ends a claim.
+static void publish(struct sluice_snat_entry *e, uint64_t key, uint64_t head,
+                    const uint64_t body[2])
+{
+	// Released one by one: who reads one of the body sees the claim when he looks at the key
+	// again, or else, where the key is the same as before, another head.
+	atomic_store_explicit(&e->body[0], body[0], memory_order_release);
+	atomic_store_explicit(&e->body[1], body[1], memory_order_release);
+	atomic_store_explicit(&e->head, head, memory_order_release);
 	atomic_store_explicit(&e->key, key, memory_order_release);
 }
 
@@ -185,7 +193,7 @@ static uint64_t line_of(const struct sluice_snat_table *t, const struct sluice_s
 // Moves the entry g from its primary bucket to its other one and claims its place. The copy is
 // there before the original goes: who looks into the primary first can't miss it.
 static enum sluice_snat_insert displace(const struct sluice_snat_table *t, const struct glimpse *g,
-                                        uint64_t head, uint32_t now, bool push_out)
+                                        uint32_t now, bool push_out)
 {
 	uint64_t hash = sluice_snat_hash(t, g->key);
 	uint64_t body[2];
@@ -205,12 +213,12 @@ static enum sluice_snat_insert displace(const struct sluice_snat_table *t, const
 	probation = !to.entry && push_out;
 	if (probation)
 		to = s.probation;
-	if (!to.entry || !swap(&to, SLUICE_SNAT_BUSY, g->head))
+	if (!to.entry || !claim(&to))
 		return SLUICE_SNAT_EXHAUSTED;
 	body[0] = atomic_load_explicit(&g->entry->body[0], memory_order_acquire);
 	body[1] = atomic_load_explicit(&g->entry->body[1], memory_order_acquire);
-	publish(to.entry, g->key, body[0], body[1]);
-	if (swap(g, SLUICE_SNAT_BUSY, head))
+	publish(to.entry, g->key, g->head, body);
+	if (claim(g))
 		return taken(&to, probation);
 
 	// The original was changed: it stays, the copy goes.
@@ -222,8 +230,7 @@ static enum sluice_snat_insert displace(const struct sluice_snat_table *t, const
 
 // Both buckets are full of live, confirmed flows.
 static enum sluice_snat_insert make_room(const struct sluice_snat_table *t, uint64_t hash,
-                                         uint64_t head, uint32_t now,
-                                         struct sluice_snat_entry **place)
+                                         uint32_t now, struct sluice_snat_entry **place)
 {
 	const uint64_t first[2] = {sluice_snat_primary(t, hash), sluice_snat_secondary(t, hash)};
 
@@ -234,7 +241,7 @@ static enum sluice_snat_insert make_room(const struct sluice_snat_table *t, uint
 
 		if (g.key == 0 || g.key == SLUICE_SNAT_BUSY)
 			continue;
-		how = displace(t, &g, head, now, i >= 8);
+		how = displace(t, &g, now, i >= 8);
 		if (how != SLUICE_SNAT_EXHAUSTED) {
 			*place = g.entry;
 			return how;
@@ -252,8 +259,7 @@ static enum sluice_snat_insert claim_forward(const struct sluice_snat_table *t,
 		struct glimpse own = {.entry = f->old.entry, .key = f->key, .head = f->old.value};
 
 		*place = own.entry;
-		return swap(&own, SLUICE_SNAT_BUSY, f->value) ? SLUICE_SNAT_INSERTED
-		                                              : SLUICE_SNAT_EXISTS;
+		return claim(&own) ? SLUICE_SNAT_INSERTED : SLUICE_SNAT_EXISTS;
 	}
 	for (unsigned try = 0; try < TRIES; try++) {
 		struct survey a = survey_bucket(t, sluice_snat_primary(t, f->hash), f->key, now);
@@ -272,8 +278,8 @@ static enum sluice_snat_insert claim_forward(const struct sluice_snat_table *t,
 			            ? b.probation
 			            : a.probation;
 		if (!g.entry)
-			return make_room(t, f->hash, f->value, now, place);
-		if (swap(&g, SLUICE_SNAT_BUSY, f->value)) {
+			return make_room(t, f->hash, now, place);
+		if (claim(&g)) {
 			*place = g.entry;
 			return taken(&g, probation);
 		}
@@ -302,9 +308,8 @@ static void client_words(const struct sluice_snat_flow *f, uint64_t words[2])
 
 // Claims the place for a reverse key, if it has none yet and there is one. push_out: a place, or
 // the port itself, may be one that a flow on probation has.
-static bool claim_reverse(const struct sluice_snat_table *t, const struct sluice_snat_flow *f,
-                          uint64_t key, uint32_t now, bool push_out,
-                          struct sluice_snat_entry **place)
+static bool claim_reverse(const struct sluice_snat_table *t, uint64_t key, uint32_t now,
+                          bool push_out, struct sluice_snat_entry **place)
 {
 	struct sluice_snat_line *l = &t->reverse[key & t->line_mask];
 	struct glimpse best = {0}, owner, best_owner = {0};
@@ -329,7 +334,7 @@ static bool claim_reverse(const struct sluice_snat_table *t, const struct sluice
 	if (best_owner.entry && !swap(&best_owner, 0, 0))
 		return false;
 	*place = best.entry;
-	return swap(&best, SLUICE_SNAT_BUSY, reverse_head(f, best.head));
+	return claim(&best);
 }
 
 bool sluice_snat_return_find(const struct sluice_snat_table *t, uint64_t fingerprint,
@@ -434,7 +439,7 @@ static uint64_t reserve(const struct sluice_snat_table *t, struct sluice_snat_fl
 
 		candidate(t, f, &c, push_out ? i - POLITE_TRIES : i);
 		key = reverse_key(t, f, begun, snat);
-		if (claim_reverse(t, f, key, now, push_out, place))
+		if (claim_reverse(t, key, now, push_out, place))
 			return key;
 	}
 	return 0;
@@ -446,7 +451,7 @@ enum sluice_snat_insert sluice_snat_insert(struct sluice_snat_table *t, struct s
 {
 	struct sluice_snat_entry *forward, *reverse;
 	enum sluice_snat_insert how;
-	uint64_t words[2], key;
+	uint64_t words[2], key, before;
 
 	if (f->key == SLUICE_SNAT_BUSY)
 		return SLUICE_SNAT_EXHAUSTED;
@@ -459,8 +464,9 @@ enum sluice_snat_insert sluice_snat_insert(struct sluice_snat_table *t, struct s
 		return how;
 	}
 	client_words(f, words);
-	publish(forward, f->key, f->source, key);
-	publish(reverse, key, words[0], words[1]);
+	before = atomic_load_explicit(&reverse->head, memory_order_relaxed); // nobody else's now
+	publish(forward, f->key, f->value, (const uint64_t[]){f->source, key});
+	publish(reverse, key, reverse_head(f, before), words);
 	return how;
 }
 
@@ -611,9 +617,9 @@ static bool carry_one(struct sluice_snat_table *t, struct sluice_snat_entry *for
 
 	if (atomic_load(&to->key) != 0 || claim_forward(t, &f, now, &place) >= SLUICE_SNAT_EXISTS)
 		return false;
-	publish(place, key, source, r.key);
-	atomic_store(&to->head, r.head);
-	publish(to, r.key, atomic_load(&reverse->body[0]), atomic_load(&reverse->body[1]));
+	publish(place, key, f.value, (const uint64_t[]){source, r.key});
+	publish(to, r.key, r.head,
+	        (const uint64_t[]){atomic_load(&reverse->body[0]), atomic_load(&reverse->body[1])});
 	return true;
 }
 

@@ -21,10 +21,11 @@
 // workers can want the same one at once, and to see that a port is free is enough. Entries that
 // other worker counts made stay as they are; nobody asks who made them.
 //
-// An entry is claimed by one 16-byte compare-and-swap of its key and what stands beside it, from
-// what it was to SLUICE_SNAT_BUSY, then written, and its key stored last. Readers look at the key
-// again when they have read the rest. Who claims an entry ends it before anything else, so that a
-// busy one is only found for long where a process was killed: sluice_snat_table_recover().
+// An entry is claimed by one 16-byte compare-and-swap of its key and head, from what they were to
+// SLUICE_SNAT_BUSY and the same head. Then it is written: body, head, and the key last. Readers
+// look at key and head again when they have read the rest. Who claims an entry ends it before
+// anything else, so that a busy one is only found for long where a process was killed:
+// sluice_snat_table_recover().
 
 #include <stdalign.h>
 #include <stdatomic.h>

@@ -187,10 +187,123 @@ static void workers_never_mix_flows_up(void **state)
 	}
 }
 
+// One flow, or two, that a worker starts again and again while another one looks at them.
+struct restarts {
+	struct sluice_snat_table t;
+	struct sluice_snat snat;
+	void *memory;
+	struct snat_test_flow flows[2];
+	uint64_t sources[2]; // that it has in turn
+	_Atomic uint64_t looks;
+	uint64_t torn;
+	atomic_bool done;
+};
+
+static void restarts_begin(struct restarts *r, uint16_t ports)
+{
+	struct sluice_snat_pool pool;
+
+	*r = (struct restarts){0};
+	snat_test_pool(&pool, 2, 2000, (uint16_t)(2000 + ports - 1));
+	snat_test_snapshot(&r->snat, &pool);
+	r->memory = snat_memory_new(&r->t, CAPACITY, &pool);
+	assert_non_null(r->memory);
+	r->flows[0] = snat_test_flow(SLUICE_IPV6, 1, 1);
+	r->flows[1] = snat_test_flow(SLUICE_IPV6, 1002, 1); // another address, another port
+}
+
+static uint64_t restart(struct restarts *r, const struct snat_test_flow *f, uint32_t now)
+{
+	struct sluice_snat_ref ref = snat_test_find(&r->t, f);
+	uint64_t source;
+
+	snat_test_insert(&r->t, f, &ref, &r->snat, (struct sluice_snat_worker){0, 1}, now, &source);
+	return source;
+}
+
+static void restarts_run(struct restarts *r, void *(*look)(void *), unsigned flow_count)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, look, r), 0);
+	for (uint32_t i = 2; i < STEPS || r->looks < STEPS; i++)
+		restart(r, &r->flows[i % flow_count], i);
+	atomic_store(&r->done, true);
+	pthread_join(thread, NULL);
+	printf("%lu looks\n", r->looks);
+	assert_int_equal(r->torn, 0);
+	free(r->memory);
+}
+
+static void *look_for_source(void *argument)
+{
+	struct restarts *r = argument;
+
+	while (!atomic_load_explicit(&r->done, memory_order_relaxed)) {
+		struct sluice_snat_ref ref = snat_test_find(&r->t, &r->flows[0]);
+
+		if (!ref.entry)
+			continue;
+		r->looks++;
+		r->torn += ref.source != r->sources[ref.value % 2];
+	}
+	return NULL;
+}
+
+// In its own place, at the same endpoint, with another port each time.
+static void a_flow_that_starts_afresh_has_its_new_source(void **state)
+{
+	(void)state;
+	static struct restarts r;
+
+	restarts_begin(&r, 30000);
+	for (uint32_t i = 0; i < 2; i++)
+		r.sources[i] = restart(&r, &r.flows[0], i);
+	assert_true(r.sources[0] != r.sources[1]);
+	restarts_run(&r, look_for_source, 1);
+}
+
+static void *look_for_client(void *argument)
+{
+	struct restarts *r = argument;
+	struct sluice_target to = r->snat.addresses[1].target;
+	struct sluice_snat_return found;
+	uint64_t print;
+
+	to.port = htons(2000);
+	to.protocol = IPPROTO_TCP;
+	print = sluice_snat_fingerprint(&r->t, sluice_target_view(&r->flows[0].endpoint),
+	                                sluice_target_view(&to), SLUICE_IPV6);
+	while (!atomic_load_explicit(&r->done, memory_order_relaxed)) {
+		if (!sluice_snat_return_find(&r->t, print, &found))
+			continue;
+		const struct sluice_target *client =
+		        &r->flows[found.port != r->flows[0].client.port].client;
+
+		r->looks++;
+		r->torn += found.port != client->port ||
+		           !sluice_address_equal(&found.client, &client->address);
+	}
+	return NULL;
+}
+
+// There is one port, so each of two flows pushes the other one out.
+static void a_port_that_changes_hands_is_one_clients(void **state)
+{
+	(void)state;
+	static struct restarts r;
+
+	restarts_begin(&r, 1);
+	restart(&r, &r.flows[0], 1);
+	restarts_run(&r, look_for_client, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(workers_never_mix_flows_up),
+	        cmocka_unit_test(a_flow_that_starts_afresh_has_its_new_source),
+	        cmocka_unit_test(a_port_that_changes_hands_is_one_clients),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
