@@ -205,6 +205,9 @@ sluice_flow_hits(const struct sluice_flow_bucket *b, uint64_t key)
 	__m128i low = _mm_cmpeq_epi64(_mm_unpacklo_epi64(e[0], e[1]), wanted);
 	__m128i high = _mm_cmpeq_epi64(_mm_unpacklo_epi64(e[2], e[3]), wanted);
 
+	// As loads that acquire: none that follows, of the other bucket too, may come before these.
+	// Of this CPU's loads none does.
+	atomic_signal_fence(memory_order_acquire);
 	return (unsigned)_mm_movemask_ps(
 	        _mm_shuffle_ps(_mm_castsi128_ps(low), _mm_castsi128_ps(high), 0x88));
 }
