@@ -16,8 +16,8 @@ static void settle_drops(struct sluice_pipeline *ctx, const struct sluice_burst 
 
 void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets, unsigned count)
 {
-	struct sluice_burst
-	        b; // its lists are not cleared: that would take longer than many a stage
+	// Its lists are not cleared: that would take longer than many a stage.
+	struct sluice_burst b;
 
 	b.packets = packets;
 	b.count = count;
