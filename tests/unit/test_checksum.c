@@ -12,6 +12,10 @@
 #include "dataplane/checksum.h"
 #include "tests/unit/random.h"
 
+enum {
+	PLAIN = 8, // words that a sum may be the plain one of
+};
+
 // The oracle: big-endian words one by one, a carry brought round after each addition.
 static uint16_t oracle_sum(const uint8_t *p, size_t len, uint16_t start)
 {
@@ -122,6 +126,74 @@ static void updates_at_the_edges_never_give_the_other_zero(void **state)
 	}
 }
 
+// What is congruent modulo 0xffff, and of 0 and 0xffff 0: the only right answer.
+static uint16_t congruent(uint16_t checksum, uint32_t old_sum, uint32_t new_sum)
+{
+	return (uint16_t)((checksum + old_sum + (uint64_t)PLAIN * 0xffff - new_sum) % 0xffff);
+}
+
+// The result depends on checksum + old_sum - new_sum alone: these are all values it can have.
+static void every_sum_up_to_the_bound_is_folded_right(void **state)
+{
+	(void)state;
+	const uint32_t most = PLAIN * 0xffff;
+
+	for (uint32_t sum = 0; sum <= most; sum++) {
+		assert_int_equal(sluice_checksum_update(0xffff, sum, 0), congruent(0xffff, sum, 0));
+		assert_int_equal(sluice_checksum_update(0, 0, sum), congruent(0, 0, sum));
+	}
+	for (uint32_t c = 0; c <= 0xffff; c++) {
+		uint16_t checksum = (uint16_t)c;
+
+		assert_int_equal(sluice_checksum_update(checksum, 0, 0), congruent(checksum, 0, 0));
+		assert_int_equal(sluice_checksum_update(checksum, most, most),
+		                 congruent(checksum, most, most));
+	}
+}
+
+static uint32_t plain_sum(const uint8_t *p, size_t len)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < len; i += 2) {
+		uint16_t word;
+
+		memcpy(&word, p + i, 2);
+		sum += word;
+	}
+	return sum;
+}
+
+// As many words as a plain sum may have, at random and at either end of the range.
+static void plain_sums_equal_full_recomputation(void **state)
+{
+	(void)state;
+	uint64_t seed = 5;
+	uint32_t largest = 0;
+
+	for (unsigned round = 0; round < 500000; round++) {
+		uint8_t packet[2 + 2 * PLAIN + 8] = {0x45};
+		size_t run = 2 + 2 * random_below(&seed, PLAIN);
+		uint32_t kind = random_below(&seed, 8), old_sum, new_sum;
+		uint16_t before, after;
+
+		random_fill(&seed, packet + 2, sizeof(packet) - 2);
+		if (kind < 3)
+			memset(packet + 2, kind == 2 ? 0 : 0xff, run);
+		before = (uint16_t)~oracle_sum(packet, sizeof(packet), 0);
+		old_sum = plain_sum(packet + 2, run);
+		random_fill(&seed, packet + 2, run);
+		if (kind > 4 || kind == 0)
+			memset(packet + 2, kind == 7 ? 0 : 0xff, run);
+		new_sum = plain_sum(packet + 2, run);
+		after = (uint16_t)~oracle_sum(packet, sizeof(packet), 0);
+		assert_int_equal(ntohs(sluice_checksum_update(htons(before), old_sum, new_sum)),
+		                 after);
+		largest = old_sum > largest ? old_sum : largest;
+	}
+	assert_int_equal(largest, PLAIN * 0xffff);
+}
+
 static void one_update_for_all_words_equals_one_for_each(void **state)
 {
 	(void)state;
@@ -195,6 +267,8 @@ int main(void)
 	        cmocka_unit_test(sum_of_a_jumbo_packet_does_not_overflow),
 	        cmocka_unit_test(updates_equal_full_recomputation),
 	        cmocka_unit_test(updates_at_the_edges_never_give_the_other_zero),
+	        cmocka_unit_test(every_sum_up_to_the_bound_is_folded_right),
+	        cmocka_unit_test(plain_sums_equal_full_recomputation),
 	        cmocka_unit_test(one_update_for_all_words_equals_one_for_each),
 	        cmocka_unit_test(transport_checksums_cover_the_pseudo_header),
 	        cmocka_unit_test(known_header),
