@@ -9,7 +9,6 @@
 #include "dataplane/affinity.h"
 #include "dataplane/hash.h"
 #include "dataplane/quic.h"
-#include "dataplane/target_table.h"
 
 static inline bool is_binding(const struct sluice_pipeline *ctx, const struct sluice_packet *p,
                               uint64_t packed)
@@ -30,12 +29,6 @@ static void count_insert(struct sluice_worker_counters *c, enum sluice_flow_inse
 		sluice_count(&c->flow_expirations, 1);
 	else if (how == SLUICE_FLOW_REPLACED_PROBATION)
 		sluice_count(&c->flow_evictions_probation, 1);
-}
-
-// Whether the entry says what the packet itself says; named: a slot or SLUICE_TARGET_NONE.
-SLUICE_INLINE bool agrees(uint64_t packed, uint32_t named)
-{
-	return named == SLUICE_TARGET_NONE || sluice_flow_unpack(packed).slot == named;
 }
 
 uint64_t __attribute__((noinline))
@@ -135,7 +128,7 @@ static void start_flow(struct sluice_pipeline *ctx, struct sluice_packet *p, uin
 	struct sluice_flow_ref ref = sluice_flow_find(ctx->flows, p->key, p->hash);
 	uint64_t value;
 
-	if (ref.entry && is_binding(ctx, p, ref.value) && agrees(ref.value, named)) {
+	if (ref.entry && is_binding(ctx, p, ref.value) && sluice_track_agrees(ref.value, named)) {
 		follow(ctx, p, ref);
 		return;
 	}
@@ -189,7 +182,8 @@ SLUICE_INLINE bool is_known_snat(struct sluice_pipeline *ctx, struct sluice_pack
 {
 	struct sluice_snat_ref ref = sluice_snat_find_preferred(ctx->snat, p->key, p->hash);
 
-	if (ref.entry && agrees(ref.value, named) && sluice_track_is_steady(ctx, p, ref.value)) {
+	if (ref.entry && sluice_track_agrees(ref.value, named) &&
+	    sluice_track_is_steady(ctx, p, ref.value)) {
 		p->slot = sluice_flow_unpack(ref.value).slot;
 		p->key = ref.source;
 		return true;
@@ -208,7 +202,7 @@ SLUICE_INLINE bool is_known(struct sluice_pipeline *ctx, struct sluice_packet *p
 	if (__builtin_expect(p->forwarding == SLUICE_FORWARD_FULLNAT, 0))
 		return is_known_snat(ctx, p, named);
 	ref = sluice_flow_find_primary(ctx->flows, p->key, p->hash);
-	if (ref.entry && agrees(ref.value, named)) {
+	if (ref.entry && sluice_track_agrees(ref.value, named)) {
 		if (__builtin_expect(sluice_track_is_steady(ctx, p, ref.value), 1)) {
 			p->slot = sluice_flow_unpack(ref.value).slot;
 			return true;

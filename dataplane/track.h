@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "dataplane/pipeline.h"
+#include "dataplane/target_table.h"
 
 static inline bool sluice_track_is_syn(const struct sluice_packet *p)
 {
@@ -40,8 +41,9 @@ static inline bool sluice_track_means(const struct sluice_pipeline *ctx,
 	       e->service == s->frontends[p->frontend].service;
 }
 
-// Most packets: not the first of the flow in this second, and no SYN, FIN or RST. If the entry
-// means what it meant, it binds and stays as it is.
+// Most packets: not the first of the flow in this second, in which its time can't be up, and no
+// SYN, FIN or RST. If the entry means what it meant, it binds and stays as it is: what
+// sluice_track_binds() and sluice_track_follow() would find, sooner.
 static inline bool sluice_track_is_steady(const struct sluice_pipeline *ctx,
                                           const struct sluice_packet *p, uint64_t packed)
 {
@@ -52,6 +54,12 @@ static inline bool sluice_track_is_steady(const struct sluice_pipeline *ctx,
 	return (((uint32_t)packed ^ same) & mask) == 0 &&
 	       !(p->tcp_flags & (SLUICE_TCP_SYN | SLUICE_TCP_FIN | SLUICE_TCP_RST)) &&
 	       sluice_track_means(ctx, p, sluice_flow_unpack(packed));
+}
+
+// Whether an entry says what the packet itself says; named: a slot or SLUICE_TARGET_NONE.
+static inline bool sluice_track_agrees(uint64_t packed, uint32_t named)
+{
+	return named == SLUICE_TARGET_NONE || sluice_flow_unpack(packed).slot == named;
 }
 
 // An entry binds only while it means what it meant and its time is not up. A SYN starts afresh

@@ -10,7 +10,6 @@
 #include "dataplane/track.h"
 
 #include "dataplane/snat_table.h"
-#include "dataplane/target_table.h"
 
 enum {
 	ROUNDS = 4, // of a flow that other workers insert at the same time
@@ -30,7 +29,7 @@ static inline bool is_binding(const struct sluice_pipeline *ctx, const struct sl
                               const struct sluice_snat_ref *ref, uint32_t named)
 {
 	return ref->entry && sluice_track_binds(ctx, &ctx->snat->timeouts, p, ref->value) &&
-	       (named == SLUICE_TARGET_NONE || sluice_flow_unpack(ref->value).slot == named);
+	       sluice_track_agrees(ref->value, named);
 }
 
 bool sluice_track_snat_binds(struct sluice_pipeline *ctx, struct sluice_packet *p,
