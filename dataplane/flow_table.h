@@ -56,9 +56,9 @@ enum {
 	SLUICE_FLOW_TIMEOUT_MAX = 86400, // longer ones are cut to it
 };
 
-// Time-outs in seconds by state, at most a day each, so that 20 bits of time (12 days) are
-// enough. SLUICE_FLOW_AFFINITY's is always a day: each service has its own, so its entries are
-// dated back by what theirs is shorter.
+// Time-outs in seconds by state: a day each at most, so that 20 bits of time (12 days) are enough,
+// and one second at least, so that what was seen in this second is alive. SLUICE_FLOW_AFFINITY's is
+// always a day: each service has its own, so its entries are dated back by what theirs is shorter.
 struct sluice_flow_timeouts {
 	uint32_t seconds[16]; // each of the 4 bits' values, 0 where there is no such state
 };

@@ -59,7 +59,8 @@ struct sluice_packet {
 	uint8_t protocol;   // IPPROTO_TCP, IPPROTO_UDP; of an ICMP error its own; not reliable in a
 	                    // later fragment
 	uint8_t fragment;   // enum sluice_fragment
-	bool plain;         // TCP in IPv4 without options, whole, untagged: see sluice_parse_plain
+	bool plain;         // came as TCP in IPv4 without options, whole, untagged
+	                    // (sluice_parse_plain); of no account once the packet is rewritten
 	uint8_t tcp_flags;  // 0 with UDP
 	uint16_t tag;       // 802.1Q: priority and VLAN id, host byte order; 0: none
 	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
