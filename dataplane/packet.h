@@ -53,14 +53,15 @@ struct sluice_packet {
 	uint8_t verdict;           // enum sluice_verdict
 	uint8_t reason;            // enum sluice_drop, with DROP
 	// What parse writes, eight bytes at once where the packet is a plain one.
-	uint16_t l4;        // offset of the TCP or UDP header, or of an ICMP error's
-	uint8_t l3;         // offset of the IP header, behind a VLAN tag
-	uint8_t family;     // enum sluice_family
-	uint8_t protocol;   // IPPROTO_TCP, IPPROTO_UDP; of an ICMP error its own; not reliable in a
-	                    // later fragment
-	uint8_t fragment;   // enum sluice_fragment
-	bool plain;         // came as TCP in IPv4 without options, whole, untagged
-	                    // (sluice_parse_plain); of no account once the packet is rewritten
+	uint16_t l4;      // offset of the TCP or UDP header, or of an ICMP error's
+	uint8_t l3;       // offset of the IP header, behind a VLAN tag
+	uint8_t family;   // enum sluice_family
+	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP; of an ICMP error its own; not reliable in a
+	                  // later fragment
+	uint8_t fragment; // enum sluice_fragment
+	uint8_t plain;    // the protocol of what came as TCP or UDP in IPv4 without options, whole,
+	                  // untagged (sluice_parse_plain), else 0; of no account once the packet
+	                  // is rewritten
 	uint8_t tcp_flags;  // 0 with UDP
 	uint16_t tag;       // 802.1Q: priority and VLAN id, host byte order; 0: none
 	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
@@ -129,25 +130,25 @@ static_assert(sizeof(struct sluice_tcp) == 20, "RFC 9293");
 static_assert(sizeof(struct sluice_udp) == 8, "RFC 768");
 
 // What is known of a plain packet without a look: constants from here on, where this is inlined.
-static inline void sluice_packet_plain(struct sluice_packet *p)
+static inline void sluice_packet_plain(struct sluice_packet *p, uint8_t protocol)
 {
 	p->l3 = SLUICE_ETHERNET;
 	p->l4 = SLUICE_ETHERNET + sizeof(struct sluice_ipv4);
 	p->family = SLUICE_IPV4;
-	p->protocol = IPPROTO_TCP;
+	p->protocol = protocol;
 	p->fragment = SLUICE_FRAGMENT_NONE;
-	p->plain = true;
+	p->plain = protocol;
 	p->tag = 0;
 }
 
 // A copy to rewrite by: it stays in registers, while the packet's bytes, for all that the compiler
-// knows, may be the descriptor's. plain: whether it is known to be a plain one, a constant.
-SLUICE_INLINE struct sluice_packet sluice_packet_known(const struct sluice_packet *p, bool plain)
+// knows, may be the descriptor's. plain: the packet's, a constant.
+SLUICE_INLINE struct sluice_packet sluice_packet_known(const struct sluice_packet *p, uint8_t plain)
 {
 	struct sluice_packet q = *p;
 
 	if (plain)
-		sluice_packet_plain(&q);
+		sluice_packet_plain(&q, plain);
 	return q;
 }
 

@@ -88,28 +88,32 @@ SLUICE_INLINE uint8_t sluice_parse_fragment(uint16_t field, uint16_t offset, uin
 	return field & htons(more) ? SLUICE_FRAGMENT_FIRST : SLUICE_FRAGMENT_NONE;
 }
 
-// The packet that most are: TCP in IPv4 without options, whole and untagged. false: it is another
-// one, or something is wrong with it, and nothing was changed.
-SLUICE_INLINE bool sluice_parse_plain(struct sluice_packet *p)
+// The packets that most are: TCP or UDP in IPv4 without options, whole and untagged. protocol:
+// which of them, a constant. false: it is another one, or something is wrong with it, and nothing
+// was changed.
+SLUICE_INLINE bool sluice_parse_plain(struct sluice_packet *p, uint8_t protocol)
 {
-	const uint32_t l3 = SLUICE_ETHERNET;
-	const struct sluice_ipv4 *ip = (const void *)(p->data + l3);
+	const struct sluice_ipv4 *ip = (const void *)(p->data + SLUICE_ETHERNET);
 	const struct sluice_tcp *tcp = (const void *)(ip + 1);
+	const struct sluice_udp *udp = (const void *)(ip + 1);
+	bool is_tcp = protocol == IPPROTO_TCP;
+	uint32_t smallest = is_tcp ? sizeof(*tcp) : sizeof(*udp), total, needed;
 	uint16_t type;
 
-	if (p->head < l3 + sizeof(*ip) + sizeof(*tcp))
+	if (p->head < SLUICE_ETHERNET + sizeof(*ip) + smallest)
 		return false;
 	memcpy(&type, p->data + 12, 2);
-	if (type != htons(SLUICE_ETHERTYPE_V4))
+	if (type != htons(SLUICE_ETHERTYPE_V4) || ip->version_ihl != 0x45 ||
+	    ip->protocol != protocol ||
+	    (ip->fragment & htons(SLUICE_FRAGMENT_OFFSET_V4 | SLUICE_FRAGMENT_MORE_V4)))
 		return false;
-	uint32_t total = ntohs(ip->total_length), header = (uint32_t)(tcp->offset & 0xf0) >> 2;
-
-	if (ip->version_ihl != 0x45 || ip->protocol != IPPROTO_TCP ||
-	    (ip->fragment & htons(SLUICE_FRAGMENT_OFFSET_V4 | SLUICE_FRAGMENT_MORE_V4)) ||
-	    l3 + total > p->length || header < sizeof(*tcp) || header + sizeof(*ip) > total)
+	total = ntohs(ip->total_length);
+	needed = is_tcp ? (uint32_t)(tcp->offset & 0xf0) >> 2 : ntohs(udp->length);
+	if (SLUICE_ETHERNET + total > p->length || needed < smallest ||
+	    needed + sizeof(*ip) > total)
 		return false;
-	sluice_packet_plain(p);
-	p->tcp_flags = tcp->flags;
+	sluice_packet_plain(p, protocol);
+	p->tcp_flags = is_tcp ? tcp->flags : 0;
 	return true;
 }
 

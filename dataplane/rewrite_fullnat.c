@@ -57,7 +57,7 @@ SLUICE_INLINE void write_ends(const struct sluice_packet *p, const struct ends *
 // ---- in
 
 SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
-                              enum sluice_family family, bool plain)
+                              enum sluice_family family, uint8_t plain)
 {
 	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
@@ -92,12 +92,14 @@ static void fullnat_in(struct sluice_pipeline *ctx, struct sluice_packet *const 
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		if (p->plain)
-			rewrite_in(ctx, p, SLUICE_IPV4, true);
+		if (p->plain == IPPROTO_TCP)
+			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_TCP);
+		else if (p->plain == IPPROTO_UDP)
+			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_UDP);
 		else if (p->family == SLUICE_IPV4)
-			rewrite_in(ctx, p, SLUICE_IPV4, false);
+			rewrite_in(ctx, p, SLUICE_IPV4, 0);
 		else
-			rewrite_in(ctx, p, SLUICE_IPV6, false);
+			rewrite_in(ctx, p, SLUICE_IPV6, 0);
 	}
 }
 
@@ -174,7 +176,7 @@ static void find_clients(struct sluice_pipeline *ctx, const struct sluice_burst 
 SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
                                   const struct sluice_address *client, uint16_t port,
                                   const struct sluice_adjacency *a, enum sluice_family family,
-                                  bool plain)
+                                  uint8_t plain)
 {
 	const struct sluice_frontend *f = &ctx->snapshot->frontends[p->frontend];
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
@@ -214,12 +216,16 @@ void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst 
 		const struct sluice_address *client = &known.clients[i];
 		uint16_t port = known.ports[i];
 
-		if (p->plain)
-			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4, true);
+		if (p->plain == IPPROTO_TCP)
+			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4,
+			               IPPROTO_TCP);
+		else if (p->plain == IPPROTO_UDP)
+			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4,
+			               IPPROTO_UDP);
 		else if (p->family == SLUICE_IPV4)
-			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4, false);
+			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4, 0);
 		else
-			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV6, false);
+			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV6, 0);
 	}
 }
 

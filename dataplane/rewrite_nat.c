@@ -10,7 +10,7 @@
 
 SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side,
                            const struct sluice_change *c, const struct sluice_adjacency *a,
-                           enum sluice_family family, bool plain)
+                           enum sluice_family family, uint8_t plain)
 {
 	struct sluice_packet q = sluice_packet_known(p, plain);
 
@@ -47,7 +47,7 @@ SLUICE_INLINE struct sluice_change change_return(const struct sluice_frontend *f
 }
 
 SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
-                              enum sluice_family family, bool plain)
+                              enum sluice_family family, uint8_t plain)
 {
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_in(&ctx->snapshot->frontends[p->frontend], e);
@@ -59,7 +59,7 @@ SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet 
 
 SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
                                   const struct sluice_adjacency *a, enum sluice_family family,
-                                  bool plain)
+                                  uint8_t plain)
 {
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_return(&ctx->snapshot->frontends[p->frontend], e);
@@ -77,12 +77,14 @@ static void nat_in(struct sluice_pipeline *ctx, struct sluice_packet *const *pac
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		if (p->plain)
-			rewrite_in(ctx, p, SLUICE_IPV4, true);
+		if (p->plain == IPPROTO_TCP)
+			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_TCP);
+		else if (p->plain == IPPROTO_UDP)
+			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_UDP);
 		else if (p->family == SLUICE_IPV4)
-			rewrite_in(ctx, p, SLUICE_IPV4, false);
+			rewrite_in(ctx, p, SLUICE_IPV4, 0);
 		else
-			rewrite_in(ctx, p, SLUICE_IPV6, false);
+			rewrite_in(ctx, p, SLUICE_IPV6, 0);
 	}
 }
 
@@ -92,12 +94,14 @@ static void nat_out(struct sluice_pipeline *ctx, struct sluice_packet *const *pa
 	for (unsigned i = 0; i < count; i++) {
 		struct sluice_packet *p = packets[i];
 
-		if (p->plain)
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, true);
+		if (p->plain == IPPROTO_TCP)
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, IPPROTO_TCP);
+		else if (p->plain == IPPROTO_UDP)
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, IPPROTO_UDP);
 		else if (p->family == SLUICE_IPV4)
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, false);
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, 0);
 		else
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV6, false);
+			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV6, 0);
 	}
 }
 

@@ -52,6 +52,7 @@ enum {
 struct fixture {
 	struct world *w;
 	struct snat_world *snat; // NULL: nat
+	uint8_t protocol;
 	uint64_t seed;
 	uint64_t plain, built, verdicts[SLUICE_VERDICT_HOLD + 1];
 };
@@ -71,21 +72,23 @@ static uint32_t draw(struct fixture *fx, uint32_t n)
 	return random_below(&fx->seed, n);
 }
 
-static void begin(struct fixture *fx, bool fullnat)
+static void begin(struct fixture *fx, uint8_t protocol, bool fullnat)
 {
 	const char *seed = getenv("SLUICE_RANDOM_SEED");
 
 	memset(fx, 0, sizeof(*fx));
+	fx->protocol = protocol;
 	fx->seed = seed ? strtoull(seed, NULL, 0) : 0x5eed;
 	fx->w = world_new_empty();
 	for (unsigned i = 0; i < PLACE_COUNT; i++) {
 		unsigned service = world_service(fx->w, SLUICE_ON_EMPTY_REFUSE);
 		struct sluice_adjacency *a;
 
-		world_frontend(fx->w, service, places[i].vip, 80, TCP);
+		world_frontend(fx->w, service, places[i].vip, 80, protocol);
 		if (!places[i].endpoint)
 			continue;
-		a = &fx->w->endpoints[world_endpoint(fx->w, service, places[i].endpoint, 8080, TCP)]
+		a = &fx->w->endpoints[world_endpoint(fx->w, service, places[i].endpoint, 8080,
+		                                     protocol)]
 		             .adjacency;
 		if (places[i].kind == PLACE_TAGGED)
 			a->vlan = VLAN;
@@ -120,12 +123,13 @@ static void draw_fields(struct fixture *fx, struct frame_fields *f)
 	        .tos = (uint8_t)draw(fx, 256),
 	        .id = (uint16_t)draw(fx, 65536),
 	        .fragment = draw(fx, 2) ? 0x4000 : 0,
-	        .protocol = TCP,
+	        .protocol = fx->protocol,
+	        .no_checksum = fx->protocol == UDP && draw(fx, 4) == 0,
 	        .sequence = (uint32_t)random_next(&fx->seed),
 	        .acknowledgement = (uint32_t)random_next(&fx->seed),
 	        .flags = flags[draw(fx, 8)],
 	        .ip_options = draw(fx, 16) ? 0 : 4 * draw(fx, 11),
-	        .tcp_options = draw(fx, 2) ? 0 : 4 * draw(fx, 11),
+	        .tcp_options = fx->protocol == UDP || draw(fx, 2) ? 0 : 4 * draw(fx, 11),
 	        .payload = draw(fx, 4) ? draw(fx, 64) : 1400 + draw(fx, 80),
 	        .padding = draw(fx, 3) ? 0 : draw(fx, 48),
 	};
@@ -180,7 +184,7 @@ static uint16_t open_flow(struct fixture *fx, const struct draft *d)
 	struct draft first = {.place = d->place, .client = d->client, .port = d->port};
 
 	address_in(fx, &first);
-	first.in.protocol = TCP;
+	first.in.protocol = fx->protocol;
 	first.in.flags = ACK;
 	frame_build(&f, &first.in);
 	run(fx, &f, f.length, &o);
@@ -212,14 +216,14 @@ static void address_return(struct fixture *fx, struct draft *d)
 static uint8_t fate(const struct draft *d)
 {
 	enum world_hop hop = d->returns ? clients[d->client].hop : READY;
-	uint32_t mtu = WORLD_MTU;
+	uint32_t mtu = WORLD_MTU, headers = d->in.protocol == TCP ? 54 : 42;
 
 	if (!d->returns && places[d->place].kind == PLACE_UNRESOLVED)
 		hop = UNRESOLVED;
 	if (hop == NARROW || (!d->returns && places[d->place].kind == PLACE_NARROW))
 		mtu = NARROW_MTU;
 	if (d->mangled || places[d->place].kind == PLACE_EMPTY || hop == NO_ROUTE ||
-	    d->in.ttl == 1 || d->frame.length - 14 > mtu || d->head < 54 + d->in.ip_options)
+	    d->in.ttl == 1 || d->frame.length - 14 > mtu || d->head < headers + d->in.ip_options)
 		return SLUICE_VERDICT_NONE;
 	return hop == UNRESOLVED ? SLUICE_VERDICT_RESOLVE : SLUICE_VERDICT_TRANSMIT;
 }
@@ -332,12 +336,12 @@ static void one_packet(struct fixture *fx)
 	run(fx, &d.frame, d.head, &plain);
 	run(fx, &twin, d.head + 4, &tagged);
 	if (d.verdict != SLUICE_VERDICT_NONE) {
-		assert_int_equal(plain.packet.plain, d.in.ip_options == 0);
+		assert_int_equal(plain.packet.plain, d.in.ip_options == 0 ? fx->protocol : 0);
 		expect_built(fx, &d, &plain);
 	}
 	assert_false(tagged.packet.plain);
 	expect_same(&plain, &tagged);
-	fx->plain += plain.packet.plain;
+	fx->plain += plain.packet.plain != 0;
 	fx->verdicts[plain.packet.verdict]++;
 }
 
@@ -348,16 +352,17 @@ static void test_plain_packets_come_out_as_others_do(void **state)
 	static struct fixture fx;
 
 	(void)state;
-	for (unsigned fullnat = 0; fullnat < 2; fullnat++) {
-		begin(&fx, fullnat == 1);
+	for (unsigned kind = 0; kind < 4; kind++) {
+		begin(&fx, kind & 1 ? UDP : TCP, kind & 2);
 		for (uint64_t i = 0; i < packets; i++) {
 			fx.w->pipeline.now += draw(&fx, 50) == 0;
 			one_packet(&fx);
 		}
-		print_message("%s: plain %lu, built %lu, transmit %lu, drop %lu, pass %lu, "
+		print_message("%s, %s: plain %lu, built %lu, transmit %lu, drop %lu, pass %lu, "
 		              "resolve %lu\n",
-		              fullnat ? "fullnat" : "nat", fx.plain, fx.built, fx.verdicts[1],
-		              fx.verdicts[2], fx.verdicts[3], fx.verdicts[4]);
+		              kind & 2 ? "fullnat" : "nat", kind & 1 ? "UDP" : "TCP", fx.plain,
+		              fx.built, fx.verdicts[1], fx.verdicts[2], fx.verdicts[3],
+		              fx.verdicts[4]);
 		assert_true(fx.plain > packets / 2);
 		assert_true(fx.built > packets / 4);
 		for (unsigned i = SLUICE_VERDICT_TRANSMIT; i <= SLUICE_VERDICT_RESOLVE; i++)
