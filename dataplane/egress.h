@@ -31,8 +31,10 @@ static inline void sluice_egress_retag(struct sluice_packet *p, uint16_t vlan)
 	memcpy(p->data + size - 2, &type, 2);
 }
 
-// Decides how a packet that is ready leaves. The adjacency is not NONE.
-SLUICE_INLINE void sluice_egress(struct sluice_packet *p, const struct sluice_adjacency *a)
+// Decides how a packet that is ready leaves. The adjacency is not NONE. l3: the packet's, which may
+// be known as a constant.
+SLUICE_INLINE void sluice_egress_from(struct sluice_packet *p, uint8_t l3,
+                                      const struct sluice_adjacency *a)
 {
 	static_assert(offsetof(struct sluice_adjacency, source) == 6, "copied as one");
 
@@ -40,9 +42,14 @@ SLUICE_INLINE void sluice_egress(struct sluice_packet *p, const struct sluice_ad
 		p->verdict = SLUICE_VERDICT_RESOLVE;
 		return;
 	}
-	if (__builtin_expect(p->l3 != SLUICE_ETHERNET || a->vlan, 0))
+	if (__builtin_expect(l3 != SLUICE_ETHERNET || a->vlan, 0))
 		sluice_egress_retag(p, a->vlan);
 	memcpy(p->data, a->destination, 12);
 	p->port_out = a->port;
 	p->verdict = SLUICE_VERDICT_TRANSMIT;
+}
+
+SLUICE_INLINE void sluice_egress(struct sluice_packet *p, const struct sluice_adjacency *a)
+{
+	sluice_egress_from(p, p->l3, a);
 }

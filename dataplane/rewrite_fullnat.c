@@ -81,7 +81,7 @@ SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet 
 	if (!sluice_packet_may_leave(p, &e->adjacency, family))
 		return;
 	write_ends(&q, &ends, family);
-	sluice_egress(p, &e->adjacency);
+	sluice_egress_from(p, q.l3, &e->adjacency);
 }
 
 static void fullnat_in(struct sluice_pipeline *ctx, struct sluice_packet *const *packets,
@@ -200,7 +200,7 @@ SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_pac
 	if (!sluice_packet_may_leave(p, a, family))
 		return;
 	write_ends(&q, &ends, family);
-	sluice_egress(p, a);
+	sluice_egress_from(p, q.l3, a);
 }
 
 void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst *b)

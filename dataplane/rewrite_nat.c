@@ -19,7 +19,7 @@ SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side,
 	sluice_change_network(&q, side, c, family);
 	sluice_packet_hop(&q, family);
 	sluice_change_transport(&q, side, c);
-	sluice_egress(p, a);
+	sluice_egress_from(p, q.l3, a);
 }
 
 SLUICE_INLINE struct sluice_change change_in(const struct sluice_frontend *f,
