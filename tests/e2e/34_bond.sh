@@ -12,7 +12,7 @@
 set -euo pipefail
 . "$(dirname "$0")/topology.sh"
 
-MEMBERS=(--vdev=net_af_packet0,iface=eth0 --vdev=net_af_packet1,iface=eth2)
+MEMBERS=('--vdev=net_af_packet0,iface=eth0' '--vdev=net_af_packet1,iface=eth2')
 
 # bond_config MODE
 bond_config() {
