@@ -152,6 +152,20 @@ SLUICE_INLINE struct sluice_packet sluice_packet_known(const struct sluice_packe
 	return q;
 }
 
+// function(..., family, plain) with those of the packet p, each combination of which is compiled by
+// itself where the function is inlined.
+#define SLUICE_PACKET_CALL(p, function, ...)                                                       \
+	do {                                                                                       \
+		if ((p)->plain == IPPROTO_TCP)                                                     \
+			function(__VA_ARGS__, SLUICE_IPV4, IPPROTO_TCP);                           \
+		else if ((p)->plain == IPPROTO_UDP)                                                \
+			function(__VA_ARGS__, SLUICE_IPV4, IPPROTO_UDP);                           \
+		else if ((p)->family == SLUICE_IPV4)                                               \
+			function(__VA_ARGS__, SLUICE_IPV4, 0);                                     \
+		else                                                                               \
+			function(__VA_ARGS__, SLUICE_IPV6, 0);                                     \
+	} while (0)
+
 static inline void *sluice_packet_l3(const struct sluice_packet *p)
 {
 	return p->data + p->l3;

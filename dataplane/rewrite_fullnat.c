@@ -92,14 +92,7 @@ static void fullnat_in(struct sluice_pipeline *ctx, struct sluice_packet *const 
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		if (p->plain == IPPROTO_TCP)
-			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_TCP);
-		else if (p->plain == IPPROTO_UDP)
-			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_UDP);
-		else if (p->family == SLUICE_IPV4)
-			rewrite_in(ctx, p, SLUICE_IPV4, 0);
-		else
-			rewrite_in(ctx, p, SLUICE_IPV6, 0);
+		SLUICE_PACKET_CALL(p, rewrite_in, ctx, p);
 	}
 }
 
@@ -216,16 +209,7 @@ void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst 
 		const struct sluice_address *client = &known.clients[i];
 		uint16_t port = known.ports[i];
 
-		if (p->plain == IPPROTO_TCP)
-			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4,
-			               IPPROTO_TCP);
-		else if (p->plain == IPPROTO_UDP)
-			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4,
-			               IPPROTO_UDP);
-		else if (p->family == SLUICE_IPV4)
-			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV4, 0);
-		else
-			rewrite_return(ctx, p, client, port, adjacencies[i], SLUICE_IPV6, 0);
+		SLUICE_PACKET_CALL(p, rewrite_return, ctx, p, client, port, adjacencies[i]);
 	}
 }
 

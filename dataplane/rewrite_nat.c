@@ -77,14 +77,7 @@ static void nat_in(struct sluice_pipeline *ctx, struct sluice_packet *const *pac
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		if (p->plain == IPPROTO_TCP)
-			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_TCP);
-		else if (p->plain == IPPROTO_UDP)
-			rewrite_in(ctx, p, SLUICE_IPV4, IPPROTO_UDP);
-		else if (p->family == SLUICE_IPV4)
-			rewrite_in(ctx, p, SLUICE_IPV4, 0);
-		else
-			rewrite_in(ctx, p, SLUICE_IPV6, 0);
+		SLUICE_PACKET_CALL(p, rewrite_in, ctx, p);
 	}
 }
 
@@ -94,14 +87,7 @@ static void nat_out(struct sluice_pipeline *ctx, struct sluice_packet *const *pa
 	for (unsigned i = 0; i < count; i++) {
 		struct sluice_packet *p = packets[i];
 
-		if (p->plain == IPPROTO_TCP)
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, IPPROTO_TCP);
-		else if (p->plain == IPPROTO_UDP)
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, IPPROTO_UDP);
-		else if (p->family == SLUICE_IPV4)
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV4, 0);
-		else
-			rewrite_return(ctx, p, adjacencies[i], SLUICE_IPV6, 0);
+		SLUICE_PACKET_CALL(p, rewrite_return, ctx, p, adjacencies[i]);
 	}
 }
 
