@@ -211,8 +211,11 @@ part() {
 	[ -z "${VERBOSE-}" ] || say "$((SECONDS - start)) s: $*"
 }
 
-# next_card BUS DRIVER: the card before is the kernel's again, and sluice takes this one.
+# next_card BUS DRIVER: the card before is the kernel's again, and sluice takes this one. The
+# neighbours would find out in some seconds that the address is another card's now.
 next_card() {
+	local n
+
 	in_machine "systemctl stop sluiced && sluice-nic unbind $CARD" >>"$WORK/steps.log" 2>&1 ||
 		fail "the kernel does not get $CARD back: $(tail -n 5 "$WORK/steps.log")"
 	CARD=0000:0$1:00.0 DRIVER=$2
@@ -220,6 +223,10 @@ next_card() {
 	do_step 3 bind
 	put_step 4 /etc/sluice/sluice.yaml
 	in_machine 'systemctl start sluiced'
+	ip -n "$(netns router)" neighbour flush dev eth1
+	for n in "${BACKENDS[@]}"; do
+		ip -n "$(netns "backend$n")" neighbour flush dev eth0
+	done
 }
 
 DEB=$(find "$ROOT/build-package" -name 'sluice_*_amd64.deb')
