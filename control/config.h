@@ -13,6 +13,7 @@
 #include "control/error.h"
 #include "dataplane/bond.h"
 #include "dataplane/eal.h"
+#include "dataplane/pci.h"
 #include "dataplane/port.h"
 #include "dataplane/snat_table.h"
 #include "sluice/types.h"

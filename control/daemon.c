@@ -421,9 +421,6 @@ static struct sluice_port_config port_config(const struct sluice_config *c, size
 	};
 }
 
-// Looks at the ports before anything is touched: largest frame, queues of all together and of
-// the port with the fewest, which is how many workers there can be: each has a transmit queue of
-// its own on every port.
 static bool has_kind(const struct sluice_config *c, enum sluice_port_kind kind)
 {
 	for (size_t i = 0; i < c->port_count; i++)
@@ -434,7 +431,10 @@ static bool has_kind(const struct sluice_config *c, enum sluice_port_kind kind)
 
 static bool has_cards(const struct sluice_config *c)
 {
-	return has_kind(c, SLUICE_PORT_PCI) || has_kind(c, SLUICE_PORT_BOND);
+	for (size_t i = 0; i < c->port_count; i++)
+		if (sluice_port_is_card(c->ports[i].kind))
+			return true;
+	return false;
 }
 
 // The cards of all ports, each once.
@@ -464,14 +464,16 @@ static int list_cards(const struct sluice_config *c, struct cards *cards)
 	return 0;
 }
 
+// Looks at the ports before anything is touched: largest frame, queues of all together and of
+// the port with the fewest, which is how many workers there can be: each has a transmit queue of
+// its own on every port.
 static int check_ports(const struct sluice_config *c, struct sluice_eal_memory *memory,
                        unsigned *fewest)
 {
 	*fewest = SLUICE_WORKERS_MAX;
 	if (has_cards(c) && has_kind(c, SLUICE_PORT_AF_XDP)) {
 		log_error("ports: pci or bond and af_xdp ports cannot stand together: cards and "
-		          "AF_XDP "
-		          "sockets want packet buffers that are laid out differently");
+		          "AF_XDP sockets want packet buffers that are laid out differently");
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < c->port_count; i++) {

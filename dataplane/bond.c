@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/bond.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 static const struct {
@@ -11,23 +13,6 @@ static const struct {
         {"balance-xor", 2},
         {"802.3ad", 4},
 };
-
-bool sluice_is_bdf(const char *text)
-{
-	static const char shape[] = "xxxx:xx:xx.f";
-
-	if (strlen(text) != sizeof(shape) - 1)
-		return false;
-	for (size_t i = 0; shape[i]; i++) {
-		if (shape[i] == 'x' && strchr("0123456789abcdef", text[i]) == NULL)
-			return false;
-		if (shape[i] == 'f' && (text[i] < '0' || text[i] > '7'))
-			return false;
-		if (shape[i] != 'x' && shape[i] != 'f' && text[i] != shape[i])
-			return false;
-	}
-	return true;
-}
 
 // The mode that the first `length` bytes of text name; 0: none.
 static unsigned mode_of(const char *text, size_t length)

@@ -6,11 +6,7 @@
 // Modes are called as the kernel calls them. A member is a card's PCI address, or the name of a
 // virtual device that the EAL was told of (`sluiced -- --vdev=...`).
 
-#include <stdbool.h>
-#include <stddef.h>
-
 enum {
-	SLUICE_BDF_SIZE = sizeof("0000:00:00.0"),
 	SLUICE_BOND_MEMBER_SIZE = 32,
 	SLUICE_BOND_MEMBERS_MAX = 8, // as DPDK's driver has it
 };
@@ -20,9 +16,6 @@ struct sluice_bond {
 	unsigned count;
 	char members[SLUICE_BOND_MEMBERS_MAX][SLUICE_BOND_MEMBER_SIZE];
 };
-
-// A PCI address, as DPDK and sysfs write it: domain, bus, device and function.
-bool sluice_is_bdf(const char *text);
 
 // NULL, or what is wrong with the text, in words that follow it.
 const char *sluice_bond_parse(const char *text, struct sluice_bond *bond);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/bond.h"
+#include "dataplane/pci.h"
 #include "sluice/log.h"
 #include "sluice/types.h"
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "dataplane/bond.h"
+#include "dataplane/pci.h"
 #include "sluice/types.h"
 
 struct rte_mempool;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "dataplane/bond.h"
+#include "dataplane/pci.h"
 #include "dataplane/port_kind.h"
 #include "sluice/log.h"
 

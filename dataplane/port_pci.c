@@ -9,10 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/pci.h"
 #include "dataplane/port_kind.h"
 #include "sluice/log.h"
-
-static const char *const bifurcated[] = {"mlx4_core", "mlx5_core", "mana"};
 
 // The name of what a link in the device's sysfs directory points to; "" where there is none.
 static const char *pci_link(const char *bdf, const char *link, char *text, size_t size)
@@ -34,14 +33,6 @@ static bool pci_is_present(const char *bdf)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
 	return access(path, F_OK) == 0;
-}
-
-static bool is_bifurcated(const char *driver)
-{
-	for (size_t i = 0; i < sizeof(bifurcated) / sizeof(bifurcated[0]); i++)
-		if (strcmp(driver, bifurcated[i]) == 0)
-			return true;
-	return false;
 }
 
 static bool is_without_iommu(void)
@@ -66,7 +57,7 @@ static int pci_check(const struct sluice_port_config *config)
 		return -ENODEV;
 	}
 	driver = pci_link(bdf, "driver", text, sizeof(text));
-	if (is_bifurcated(driver))
+	if (sluice_is_bifurcated(driver))
 		return sluice_face_mtu(config->face) + PORT_FRAME_OVERHEAD;
 	if (strcmp(driver, "vfio-pci") != 0) {
 		log_error("pci:%s: %s%s has it, not vfio-pci: `sluice-nic bind %s`", bdf,

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "control/ctl/host.h"
-#include "dataplane/bond.h"
+#include "dataplane/pci.h"
 
 enum sluice_severity {
 	SLUICE_PROBLEM, // it does not work

@@ -5,15 +5,17 @@
 #include "control/ctl/doctor.h"
 #include "control/ctl/text.h"
 
-// DPDK works beside these drivers of the kernel (as in dataplane/port_pci.c).
-static bool is_bifurcated(const char *driver)
+static void for_each_card(struct sluice_doctor *d,
+                          void (*check)(struct sluice_doctor *d, const char *card))
 {
-	static const char *const names[] = {"mlx4_core", "mlx5_core", "mana"};
+	char card[SLUICE_BDF_SIZE];
+	const json_t *port;
+	size_t i;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(driver, names[i]) == 0)
-			return true;
-	return false;
+	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
+		for (unsigned n = 0; sluice_doctor_card(port, n, card); n++)
+			check(d, card);
+	}
 }
 
 // "" where the card has none.
@@ -29,7 +31,7 @@ static void check_driver(struct sluice_doctor *d, const char *card)
 	char driver[SLUICE_HOST_TEXT];
 
 	driver_of(card, driver);
-	if (strcmp(driver, "vfio-pci") == 0 || is_bifurcated(driver))
+	if (strcmp(driver, "vfio-pci") == 0 || sluice_is_bifurcated(driver))
 		return;
 	sluice_doctor_find(d, SLUICE_PROBLEM, "port %s", card);
 	if (!sluice_host_has("/sys/bus/pci/devices/%s", card)) {
@@ -46,14 +48,7 @@ static void check_driver(struct sluice_doctor *d, const char *card)
 
 void sluice_doctor_driver(struct sluice_doctor *d)
 {
-	char card[SLUICE_BDF_SIZE];
-	const json_t *port;
-	size_t i;
-
-	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		for (unsigned n = 0; sluice_doctor_card(port, n, card); n++)
-			check_driver(d, card);
-	}
+	for_each_card(d, check_driver);
 }
 
 // In no-IOMMU mode vfio makes groups of its own.
@@ -72,7 +67,7 @@ static void check_iommu(struct sluice_doctor *d, const char *card)
 	char driver[SLUICE_HOST_TEXT], setup[SLUICE_HOST_TEXT];
 
 	if (!sluice_host_has("/sys/bus/pci/devices/%s", card) ||
-	    is_bifurcated(driver_of(card, driver)) || has_iommu(card))
+	    sluice_is_bifurcated(driver_of(card, driver)) || has_iommu(card))
 		return;
 	sluice_doctor_find(d, d->running ? SLUICE_WARNING : SLUICE_PROBLEM, "port %s", card);
 	sluice_doctor_seen(d, "no IOMMU stands between the card and the host's memory");
@@ -84,14 +79,7 @@ static void check_iommu(struct sluice_doctor *d, const char *card)
 
 void sluice_doctor_iommu(struct sluice_doctor *d)
 {
-	char card[SLUICE_BDF_SIZE];
-	const json_t *port;
-	size_t i;
-
-	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		for (unsigned n = 0; sluice_doctor_card(port, n, card); n++)
-			check_iommu(d, card);
-	}
+	for_each_card(d, check_iommu);
 }
 
 static void find_copying(struct sluice_doctor *d, const json_t *port)
