@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #include <cmocka.h>
 
@@ -369,6 +370,39 @@ static void most_of_the_places_can_be_used(void **state)
 	free(x.memory);
 }
 
+// Whatever the secret and the endpoint: ports in a row have lines all over the table, as if thrown
+// at random (323 of 512 expected).
+static void an_endpoint_s_ports_are_spread(void **state)
+{
+	(void)state;
+	enum { PORTS = 512 };
+	struct fixture x;
+
+	begin(&x, 2 * PORTS, 1, 1024, 32767);
+	assert_int_equal(x.t.line_mask, PORTS - 1);
+	for (uint32_t n = 0; n < 500; n++) {
+		struct snat_test_flow f = snat_test_flow(SLUICE_IPV4, 0, n);
+		struct sluice_target snat = x.snat.addresses[0].target;
+		bool used[PORTS] = {false};
+		unsigned lines = 0;
+
+		if (n % 10 == 0)
+			assert_int_equal(getrandom(&x.t.key, sizeof(x.t.key), 0), sizeof(x.t.key));
+		snat.protocol = f.endpoint.protocol;
+		for (unsigned port = 0; port < PORTS; port++) {
+			uint64_t print;
+
+			snat.port = htons((uint16_t)(2000 + port));
+			print = sluice_snat_fingerprint(&x.t, sluice_target_view(&f.endpoint),
+			                                sluice_target_view(&snat), SLUICE_IPV4);
+			lines += !used[print & x.t.line_mask];
+			used[print & x.t.line_mask] = true;
+		}
+		assert_in_range(lines, 250, 400);
+	}
+	free(x.memory);
+}
+
 // ---- from process to process
 
 static void what_a_killed_process_was_writing_is_taken_back(void **state)
@@ -522,6 +556,7 @@ int main(void)
 	        cmocka_unit_test(a_flow_starts_afresh_in_its_own_place),
 	        cmocka_unit_test(established_flows_survive_a_flood),
 	        cmocka_unit_test(most_of_the_places_can_be_used),
+	        cmocka_unit_test(an_endpoint_s_ports_are_spread),
 	        cmocka_unit_test(what_a_killed_process_was_writing_is_taken_back),
 	        cmocka_unit_test(flows_are_carried_to_another_table),
 	        cmocka_unit_test(only_a_table_is_attached_to),
