@@ -16,10 +16,10 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
-#include <rte_pause.h>
 #include <rte_prefetch.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -29,11 +29,12 @@
 #include "dataplane/pipeline.h"
 
 enum {
-	TX_BUFFER = 256,     // packets a worker holds for a port that takes no more
-	RESOLVE_RING = 1024, // packets that wait for the control thread
-	IDLE_SPIN_US = 50,   // without packets before a worker sleeps
-	IDLE_SLEEP_MIN_NS = 10000,
-	IDLE_SLEEP_MAX_NS = 250000,
+	TX_BUFFER = 256,       // packets a worker holds for a port that takes no more
+	RESOLVE_RING = 1024,   // packets that wait for the control thread
+	IDLE_SPIN_US = 50,     // without packets before a worker sleeps
+	IDLE_SLEEP_SHARE = 32, // a sleep's part of the time without packets before it
+	IDLE_SLEEP_MIN_US = 10,
+	IDLE_SLEEP_MAX_US = 500, // a port's ring has to take what comes meanwhile
 	CLOCK_US = 10000,        // how old a worker's idea of the time may be
 	FACE_BUDGET = 500,       // packets a worker hands to a port's kernel face in CLOCK_US
 	TX_PATIENCE_US = 100000, // how long packets wait for a port that takes none
@@ -361,27 +362,32 @@ struct pace {
 	uint64_t clock_read;  // when the clock was last looked at, TSC
 	uint64_t last_packet; // TSC
 	uint64_t cycles_per_us;
-	long sleep_ns;
 };
 
-// Backs off in steps: spin, then sleep ever longer. Offline meanwhile, so that a publication
-// never waits for a sleeper.
-static void back_off(struct worker *w, struct pace *pace, uint64_t tsc)
+static void sleep_us(uint64_t us)
 {
+	struct timespec t = {.tv_nsec = (long)us * 1000};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+}
+
+// Leaves the core to others: at first, to any that wait for it, so that a worker which shares its
+// core does not keep the very programs from it that would send the next packet; then asleep. How
+// long a packet may find the worker asleep is a share of the time that none came before it.
+// Offline meanwhile, so that a publication never waits for a sleeper.
+static void back_off(struct worker *w, const struct pace *pace, uint64_t tsc)
+{
+	uint64_t idle_us = (tsc - pace->last_packet) / pace->cycles_per_us;
+
 	if (w->dataplane->idle_poll)
 		return;
-	if (tsc - pace->last_packet < IDLE_SPIN_US * pace->cycles_per_us) {
-		rte_pause();
-		pace->sleep_ns = IDLE_SLEEP_MIN_NS;
-		return;
-	}
-	struct timespec t = {.tv_nsec = pace->sleep_ns};
-
 	rte_rcu_qsbr_thread_offline(w->dataplane->rcu, w->id);
-	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+	if (idle_us < IDLE_SPIN_US)
+		sched_yield();
+	else
+		sleep_us(RTE_MIN(RTE_MAX(idle_us / IDLE_SLEEP_SHARE, IDLE_SLEEP_MIN_US),
+		                 IDLE_SLEEP_MAX_US));
 	rte_rcu_qsbr_thread_online(w->dataplane->rcu, w->id);
-	if (pace->sleep_ns < IDLE_SLEEP_MAX_NS)
-		pace->sleep_ns += pace->sleep_ns / 4;
 }
 
 static unsigned poll_all(struct worker *w)
