@@ -35,15 +35,24 @@ static void put_optional(struct sluice_strbuf *b, const char *key, const char *v
 		put_string(b, key, value);
 }
 
+static void write_members(struct sluice_strbuf *b, const struct sluice_port_link *link)
+{
+	for (unsigned i = 0; i < link->member_count; i++) {
+		sluice_strbuf_puts(b, i ? "," : ",\"members\":[");
+		put_string(b, "{\"name\":", link->members[i].name);
+		sluice_strbuf_printf(b, ",\"up\":%s}", link->members[i].up ? "true" : "false");
+	}
+	if (link->member_count > 0)
+		sluice_strbuf_putc(b, ']');
+}
+
 static void write_port(struct sluice_strbuf *b, const struct sluice_stats *s, size_t i)
 {
 	const struct sluice_stats_source *source = s->source;
-	struct sluice_port_link link = {.up = true};
+	const struct sluice_port_link link = sluice_stats_port_link(source, i);
 	struct sluice_traffic io;
 	uint64_t passed;
 
-	if (source->port_link && !source->port_link(source->context, i, &link))
-		link.up = false;
 	sluice_stats_port(s, i, &io, &passed);
 	put_string(b, "{\"name\":", source->ports[i].name);
 	sluice_strbuf_printf(b,
@@ -58,6 +67,7 @@ static void write_port(struct sluice_strbuf *b, const struct sluice_stats *s, si
 	put_optional(b, ",\"device\":", source->ports[i].device);
 	put_optional(b, ",\"interface\":", source->ports[i].interface);
 	put_optional(b, ",\"afXdp\":", source->ports[i].af_xdp);
+	write_members(b, &link);
 	sluice_strbuf_putc(b, '}');
 }
 

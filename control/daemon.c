@@ -35,6 +35,7 @@
 #include "control/compile.h"
 #include "control/fib.h"
 #include "control/kernel.h"
+#include "control/link_watch.h"
 #include "control/metrics_server.h"
 #include "control/model.h"
 #include "control/slow_path.h"
@@ -79,6 +80,7 @@ struct sluice_daemon {
 
 	struct sluice_stats_source source;
 	struct sluice_stats stats;
+	struct sluice_link_watch links;
 	struct sluice_updater *updater;
 	struct sluice_api *api;
 	struct sluice_metrics_server *metrics;
@@ -102,6 +104,7 @@ static bool port_link(void *context, size_t port, struct sluice_port_link *out)
 	out->up = sluice_port_link_up(p);
 	memcpy(out->mac, p->mac, sizeof(out->mac));
 	out->mtu = p->mtu;
+	out->member_count = sluice_port_members(p, out->members);
 	sluice_port_losses(p, &losses);
 	out->missed = losses.missed;
 	out->errors = losses.errors;
@@ -240,6 +243,7 @@ static void on_second(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	sluice_stats_sample(&d->stats);
+	sluice_link_watch_look(&d->links, &d->source);
 	follow_faces(d);
 }
 

@@ -52,6 +52,7 @@ struct port_row {
 	struct sluice_traffic io;
 	uint64_t passed, missed, errors, up;
 	uint64_t kernel_sent, kernel_lost;
+	struct sluice_port_link link;
 };
 
 static const struct port_column port_columns[] = {
@@ -77,21 +78,31 @@ static const struct port_column port_columns[] = {
          SLUICE_METRIC_GAUGE},
 };
 
+static void write_members(struct sluice_exposition *x, const char *port,
+                          const struct sluice_port_link *link)
+{
+	for (unsigned i = 0; i < link->member_count; i++) {
+		const struct sluice_label labels[] = {{"port", port},
+		                                      {"member", link->members[i].name}};
+
+		sluice_exposition_u64(x, labels, COUNT(labels), link->members[i].up);
+	}
+}
+
 static void write_ports(struct sluice_exposition *x, const struct sluice_stats *s)
 {
 	const struct sluice_stats_source *source = s->source;
 	struct port_row rows[SLUICE_PORTS_MAX] = {0};
 
 	for (size_t i = 0; i < source->port_count; i++) {
-		struct sluice_port_link link = {.up = true};
+		const struct sluice_port_link *link = &rows[i].link;
 
-		if (source->port_link && !source->port_link(source->context, i, &link))
-			link.up = false;
+		rows[i].link = sluice_stats_port_link(source, i);
 		sluice_stats_port(s, i, &rows[i].io, &rows[i].passed);
 		sluice_stats_port_kernel(s, i, &rows[i].kernel_sent, &rows[i].kernel_lost);
-		rows[i].missed = link.missed;
-		rows[i].errors = link.errors;
-		rows[i].up = link.up;
+		rows[i].missed = link->missed;
+		rows[i].errors = link->errors;
+		rows[i].up = link->up;
 	}
 	for (size_t c = 0; c < COUNT(port_columns); c++) {
 		const struct port_column *column = &port_columns[c];
@@ -105,6 +116,10 @@ static void write_ports(struct sluice_exposition *x, const struct sluice_stats *
 			sluice_exposition_u64(x, &label, 1, value);
 		}
 	}
+	sluice_exposition_family(x, "sluice_port_member_up", SLUICE_METRIC_GAUGE,
+	                         "Whether the link of a bond's member is up.");
+	for (size_t i = 0; i < source->port_count; i++)
+		write_members(x, source->ports[i].name, &rows[i].link);
 }
 
 // --- workers

@@ -265,6 +265,16 @@ bool sluice_stats_endpoint_ready(const struct sluice_stats *s,
 	return !*reason;
 }
 
+struct sluice_port_link sluice_stats_port_link(const struct sluice_stats_source *source,
+                                               size_t port)
+{
+	struct sluice_port_link link = {.up = true};
+
+	if (source->port_link && !source->port_link(source->context, port, &link))
+		link.up = false;
+	return link;
+}
+
 bool sluice_stats_ready(const struct sluice_stats *s,
                         void (*reason)(void *context, const char *text), void *context)
 {
@@ -277,12 +287,9 @@ bool sluice_stats_ready(const struct sluice_stats *s,
 			reason(context, "there are no ports");
 	}
 	for (size_t i = 0; i < source->port_count; i++) {
-		struct sluice_port_link link = {.up = true};
 		char text[128];
 
-		if (source->port_link && !source->port_link(source->context, i, &link))
-			link.up = false;
-		if (link.up)
+		if (sluice_stats_port_link(source, i).up)
 			continue;
 		ready = false;
 		snprintf(text, sizeof(text), "port %s is down", source->ports[i].name);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "control/model.h"
+#include "dataplane/bond.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/snat_table.h"
 #include "sluice/counters.h"
@@ -24,6 +25,8 @@ struct sluice_port_link {
 	uint16_t mtu;
 	uint64_t missed; // packets that the driver had no room for
 	uint64_t errors;
+	unsigned member_count; // of a bond; else 0
+	struct sluice_bond_member members[SLUICE_BOND_MEMBERS_MAX];
 };
 
 struct sluice_stats_port {
@@ -81,6 +84,9 @@ struct sluice_stats_source {
 enum {
 	SLUICE_SYNC_BUCKETS = 14,
 };
+
+struct sluice_port_link sluice_stats_port_link(const struct sluice_stats_source *source,
+                                               size_t port);
 
 // Upper bounds of the buckets of the sync histogram, in seconds; the last is +Inf.
 extern const double sluice_sync_bounds[SLUICE_SYNC_BUCKETS - 1];

@@ -56,6 +56,7 @@ struct sluice_port {
 	bool has_face;
 	uint16_t face; // DPDK's id of the TAP that is the port's kernel face
 	char face_device[64];
+	struct sluice_bond bond; // what it is made of; of other ports: nothing
 };
 
 // What the device lost, since it was opened.
@@ -89,6 +90,10 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 void sluice_port_close(struct sluice_port *port);
 
 bool sluice_port_link_up(const struct sluice_port *port);
+
+// The members of a bond, and their links; returns how many there are. Of other ports: none.
+unsigned sluice_port_members(const struct sluice_port *port,
+                             struct sluice_bond_member out[static SLUICE_BOND_MEMBERS_MAX]);
 
 // Makes the face's carrier the port's link, and the port's MTU the face's, which is where an
 // administrator sets it. To be called now and then, and when the kernel's links changed.

@@ -4,6 +4,7 @@
 // are checked as pci: ports are; the port has one face and one MAC, the first member's.
 
 #include <errno.h>
+#include <rte_ethdev.h>
 #include <stdio.h>
 
 #include "dataplane/bond.h"
@@ -35,19 +36,19 @@ static int bond_check(const struct sluice_port_config *config)
 static int bond_describe(struct sluice_port *port, const struct sluice_port_config *config,
                          bool copy, char *arguments, size_t size)
 {
-	struct sluice_bond bond;
+	const struct sluice_bond *bond = &port->bond;
 	size_t used;
 
 	(void)copy;
-	if (sluice_bond_parse(config->device, &bond))
+	if (sluice_bond_parse(config->device, &port->bond))
 		return -EINVAL;
 	snprintf(port->device, sizeof(port->device), "net_bonding%u", port->index);
 	snprintf(port->name, sizeof(port->name), "bond%u", port->index);
 	port->mtu = sluice_face_mtu(config->face);
-	used = (size_t)snprintf(arguments, size, "mode=%u,xmit_policy=l34", bond.mode);
-	for (unsigned i = 0; i < bond.count; i++)
+	used = (size_t)snprintf(arguments, size, "mode=%u,xmit_policy=l34", bond->mode);
+	for (unsigned i = 0; i < bond->count; i++)
 		used += (size_t)snprintf(arguments + used, size - used, ",slave=%s",
-		                         bond.members[i]);
+		                         bond->members[i]);
 	return 0;
 }
 
@@ -57,6 +58,21 @@ static void bond_explain(const struct sluice_port *port)
 	          "for, or a device that it was told of, and have as many queues as the port; the "
 	          "lines above say which",
 	          port->name);
+}
+
+unsigned sluice_port_members(const struct sluice_port *port,
+                             struct sluice_bond_member out[static SLUICE_BOND_MEMBERS_MAX])
+{
+	for (unsigned i = 0; i < port->bond.count; i++) {
+		struct rte_eth_link link = {0};
+		uint16_t id;
+
+		snprintf(out[i].name, sizeof(out[i].name), "%s", port->bond.members[i]);
+		out[i].up = port->started &&
+		            rte_eth_dev_get_port_by_name(port->bond.members[i], &id) == 0 &&
+		            rte_eth_link_get_nowait(id, &link) == 0 && link.link_status;
+	}
+	return port->bond.count;
 }
 
 const struct sluice_port_kind_ops sluice_port_bond = {

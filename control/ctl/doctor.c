@@ -35,6 +35,7 @@ static const struct {
         {"node", sluice_doctor_node, PORTS},
         {"iommu", sluice_doctor_iommu, PORTS},
         {"driver", sluice_doctor_driver, PORTS},
+        {"members", sluice_doctor_members, DAEMON},
         {"queues", sluice_doctor_queues, PORTS},
         {"cores", sluice_doctor_shared_cores, PORTS},
         {"isolation", sluice_doctor_isolation, PORTS},

@@ -73,7 +73,7 @@ const char *sluice_doctor_setup(const struct sluice_doctor *d, char out[static S
 bool sluice_doctor_read_config(struct sluice_doctor *d);
 
 // doctor_daemon.c
-sluice_doctor_check sluice_doctor_readiness, sluice_doctor_queues;
+sluice_doctor_check sluice_doctor_readiness, sluice_doctor_members, sluice_doctor_queues;
 // doctor_memory.c
 sluice_doctor_check sluice_doctor_hugepages, sluice_doctor_node;
 // doctor_card.c

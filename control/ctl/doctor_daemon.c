@@ -21,6 +21,31 @@ void sluice_doctor_readiness(struct sluice_doctor *d)
 	}
 }
 
+static void check_members(struct sluice_doctor *d, const json_t *port)
+{
+	const json_t *member;
+	size_t i;
+
+	json_array_foreach (json_object_get(port, "members"), i, member) {
+		if (json_is_true(json_object_get(member, "up")))
+			continue;
+		sluice_doctor_find(d, SLUICE_WARNING, "port %s", sluice_text_string(port, "name"));
+		sluice_doctor_seen(d, "its member %s has no link: the others carry everything",
+		                   sluice_text_string(member, "name"));
+		sluice_doctor_fix(d, "the cable, and the switch's port; journalctl -u sluiced says "
+		                     "since when");
+	}
+}
+
+void sluice_doctor_members(struct sluice_doctor *d)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach (json_object_get(d->status, "ports"), i, port)
+		check_members(d, port);
+}
+
 // How many workers there are to be: a daemon that runs has left out those without a queue.
 static size_t workers_wanted(const json_t *status)
 {

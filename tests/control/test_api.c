@@ -105,7 +105,10 @@ static bool port_link(void *context, size_t port, struct sluice_port_link *out)
 {
 	(void)context;
 	(void)port;
-	*out = (struct sluice_port_link){.up = d.link_up, .mtu = 1500};
+	*out = (struct sluice_port_link){.up = d.link_up,
+	                                 .mtu = 1500,
+	                                 .member_count = 2,
+	                                 .members = {{"a", true}, {"b", false}}};
 	return true;
 }
 
@@ -436,6 +439,14 @@ static void test_status_says_where_things_are(void **unused)
 	assert_string_equal(announce, "lo");
 	assert_int_equal(control, 0);
 	assert_int_equal(configured, 2);
+	assert_int_equal(json_unpack(t, "{s:[{s:[{s:s, s:b}, {s:s, s:b}]}]}", "ports", "members",
+	                             "name", &device, "up", &flows, "name", &interface, "up",
+	                             &hugepages),
+	                 0);
+	assert_string_equal(device, "a");
+	assert_true(flows);
+	assert_string_equal(interface, "b");
+	assert_false(hugepages);
 	json_decref(t);
 	t = json(call("GET", "/v1/services/tomcat", NULL, NULL), 200);
 	assert_true(json_is_true(json_object_get(t, "announced")));
@@ -799,6 +810,8 @@ static void test_metrics_port_reads_only(void **unused)
 	assert_int_equal(r.status, 200);
 	assert_non_null(strstr(r.type, "version=0.0.4"));
 	assert_non_null(strstr(r.body, "\nsluice_port_up{port=\"eth0\"} 1\n"));
+	assert_non_null(strstr(r.body, "\nsluice_port_member_up{port=\"eth0\",member=\"a\"} 1\n"));
+	assert_non_null(strstr(r.body, "\nsluice_port_member_up{port=\"eth0\",member=\"b\"} 0\n"));
 	assert_null(strstr(r.body, "# EOF"));
 	free(r.body);
 	r = metrics("GET", "/metrics", "Accept: application/openmetrics-text; version=1.0.0");

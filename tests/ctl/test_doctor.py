@@ -117,7 +117,7 @@ class Doctor(WithDaemon, Examined):
                          mac="02:00:00:00:00:02", afXdp="zero-copy")
 
     def test_a_healthy_host(self):
-        self.expect(self.doctor(), 0, "15 checks, nothing found\n")
+        self.expect(self.doctor(), 0, "16 checks, nothing found\n")
         self.finds()
         self.on_af_xdp()
         self.finds()
@@ -134,7 +134,7 @@ class Doctor(WithDaemon, Examined):
             "    fix: mount -t hugetlbfs none /dev/hugepages where nothing is mounted, reserve 18 "
             "MiB more, and start sluiced without its file 'flows', which is beside its socket and "
             "holds the connections (hugepages.md)\n"
-            "15 checks: 1 problem, 1 note\n")
+            "16 checks: 1 problem, 1 note\n")
         self.assertIn("- check: hugepages\n", self.doctor("-o", "yaml").stdout)
 
     def test_not_ready(self):
@@ -226,6 +226,12 @@ class Doctor(WithDaemon, Examined):
     def test_members_of_a_bond(self):
         self.port["device"] = f"bond:802.3ad,{CARD},0000:04:00.0"
         self.finds(("driver", "problem", "port 0000:04:00.0", "no such card", "sluice-nic list"))
+
+    def test_member_without_a_link(self):
+        self.port["members"] = [{"name": CARD, "up": True}, {"name": "0000:04:00.0", "up": True}]
+        self.finds()
+        self.port["members"][1]["up"] = False
+        self.finds(("members", "warning", f"port {CARD}", "member 0000:04:00.0 has no link", "cable"))
 
     def test_fewer_queues_than_workers(self):
         self.port["queues"] = 1
@@ -448,7 +454,7 @@ class Doctor(WithDaemon, Examined):
 class Alone(Examined):
     """No daemon answers: the host is looked at all the same, and the daemon's configuration."""
 
-    NOT_ASKED = ("ready, copy-mode, announce, next-hop, return-path", "skipped", "sluiced",
+    NOT_ASKED = ("ready, members, copy-mode, announce, next-hop, return-path", "skipped", "sluiced",
                  "does not answer", "systemctl status sluiced")
     UNKNOWN = ("interface, node, iommu, driver, queues, cores, isolation, checksums, rp-filter",
                "skipped", "sluiced", "no configuration", "sluice.yaml")
@@ -464,7 +470,7 @@ memory: {{hugepages: {hugepages}}}""")
         self.finds(self.UNKNOWN, self.NOT_ASKED, code=3)
         result = self.doctor()
         self.assertIn("no such socket", result.stderr)
-        self.assertTrue(result.stdout.endswith("15 checks: 2 skipped\n"), result.stdout)
+        self.assertTrue(result.stdout.endswith("16 checks: 2 skipped\n"), result.stdout)
         self.host.pages(0, 0)
         self.finds(("hugepages", "note", "memory", "no hugepages", "sluice-host-setup --plan"),
                    self.UNKNOWN, self.NOT_ASKED, code=3)

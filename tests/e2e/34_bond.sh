@@ -59,6 +59,7 @@ bond_config balance-xor
 start_sluiced "$WORK/sluice.yaml" -- "${MEMBERS[@]}"
 wait_up web 4
 carries balance-xor 2
+expect "members whose link is up" "$(metrics sluice_port_member_up)" 2
 
 # A crash is a pause.
 hold 1 20
