@@ -128,9 +128,9 @@ SLUICE_INLINE void sluice_encap_burst(struct sluice_pipeline *ctx,
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		sluice_forward_count_in(ctx, p);
 		if (!sluice_forward_may_leave(p, e, mode))
 			continue;
+		sluice_forward_count_in(ctx, p);
 		if (p->family == SLUICE_IPV4 && outer_v4)
 			one(ctx, p, e, SLUICE_IPV4, SLUICE_IPV4);
 		else if (p->family == SLUICE_IPV4)

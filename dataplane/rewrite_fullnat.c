@@ -77,9 +77,9 @@ SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet 
 	        .new_transport = (uint32_t)from->sum + port + e->transport_sum,
 	};
 
-	sluice_forward_count_in(ctx, p);
 	if (!sluice_packet_may_leave(p, &e->adjacency, family))
 		return;
+	sluice_forward_count_in(ctx, p);
 	write_ends(&q, &ends, family);
 	sluice_egress_from(p, q.l3, &e->adjacency);
 }
@@ -189,9 +189,9 @@ SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_pac
 	        .new_transport = f->transport_sum + to + port,
 	};
 
-	sluice_forward_count_out(ctx, p);
 	if (!sluice_packet_may_leave(p, a, family))
 		return;
+	sluice_forward_count_out(ctx, p);
 	write_ends(&q, &ends, family);
 	sluice_egress_from(p, q.l3, a);
 }

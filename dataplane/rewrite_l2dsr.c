@@ -15,9 +15,9 @@ static void l2dsr_in(struct sluice_pipeline *ctx, struct sluice_packet *const *p
 
 		if (p->verdict != SLUICE_VERDICT_NONE)
 			continue;
-		sluice_forward_count_in(ctx, p);
 		if (!sluice_forward_may_leave(p, e, SLUICE_FORWARD_L2DSR))
 			continue;
+		sluice_forward_count_in(ctx, p);
 		// The kernel can't resolve and send this one: it would take it for its own.
 		if (e->adjacency.state != SLUICE_ADJACENCY_READY)
 			sluice_packet_drop(p, SLUICE_DROP_NO_NEIGHBOUR);

@@ -14,8 +14,6 @@ SLUICE_INLINE void rewrite(struct sluice_packet *p, enum sluice_side side,
 {
 	struct sluice_packet q = sluice_packet_known(p, plain);
 
-	if (!sluice_packet_may_leave(p, a, family))
-		return;
 	sluice_change_network(&q, side, c, family);
 	sluice_packet_hop(&q, family);
 	sluice_change_transport(&q, side, c);
@@ -52,6 +50,8 @@ SLUICE_INLINE void rewrite_in(struct sluice_pipeline *ctx, struct sluice_packet 
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_in(&ctx->snapshot->frontends[p->frontend], e);
 
+	if (!sluice_packet_may_leave(p, &e->adjacency, family))
+		return;
 	c.old_address += (uint32_t)SLUICE_HOP_SUM;
 	sluice_forward_count_in(ctx, p);
 	rewrite(p, SLUICE_DESTINATION, &c, &e->adjacency, family, plain);
@@ -64,6 +64,8 @@ SLUICE_INLINE void rewrite_return(struct sluice_pipeline *ctx, struct sluice_pac
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_return(&ctx->snapshot->frontends[p->frontend], e);
 
+	if (!sluice_packet_may_leave(p, a, family))
+		return;
 	c.old_address += (uint32_t)SLUICE_HOP_SUM;
 	sluice_forward_count_out(ctx, p);
 	rewrite(p, SLUICE_SOURCE, &c, a, family, plain);

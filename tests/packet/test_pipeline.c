@@ -439,6 +439,13 @@ static void test_endpoints_count_both_directions(void **state)
 	frame_build(&f, &out);
 	for (unsigned i = 0; i < 5; i++)
 		world_run_one(w, &f, &o);
+	// What goes no further is no packet of an endpoint.
+	in.ttl = out.ttl = 1;
+	frame_build(&f, &in);
+	world_run_one(w, &f, &o);
+	frame_build(&f, &out);
+	world_run_one(w, &f, &o);
+	assert_int_equal(o.packet.verdict, SLUICE_VERDICT_DROP);
 	assert_int_equal(sluice_counter_read(&c->in_packets), 3);
 	assert_int_equal(sluice_counter_read(&c->in_bytes), 3 * (14 + 28 + 10));
 	assert_int_equal(sluice_counter_read(&c->out_packets), 5);
