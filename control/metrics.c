@@ -160,8 +160,26 @@ static void write_workers(struct sluice_exposition *x, const struct sluice_stats
 	                     offsetof(struct sluice_worker_counters, busy_cycles));
 }
 
-static void write_drops(struct sluice_exposition *x, const struct sluice_stats *s)
+static uint64_t sum_workers(const struct sluice_stats *s, size_t offset)
 {
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->source->worker_count; i++) {
+		const char *counters = (const char *)s->source->workers[i].counters;
+
+		sum += sluice_counter_read((const void *)(counters + offset));
+	}
+	return sum;
+}
+
+#define SUM(s, member) sum_workers(s, offsetof(struct sluice_worker_counters, member))
+
+// What happened to packets on the whole host, so that what came in is accounted for.
+static void write_balance(struct sluice_exposition *x, const struct sluice_stats *s)
+{
+	counter(x, "sluice_split_packets",
+	        "Packets made by cutting, beyond those that were too big and were cut.");
+	sluice_exposition_u64(x, NULL, 0, SUM(s, split));
 	counter(x, "sluice_dropped_packets", "Packets that went no further, by reason.");
 	for (int i = 0; i < SLUICE_DROP_COUNT; i++) {
 		struct sluice_label label = {"reason", sluice_drop_label(i)};
@@ -338,20 +356,6 @@ static void write_endpoints(struct sluice_exposition *x, const struct sluice_sta
 
 // --- flows
 
-static uint64_t sum_workers(const struct sluice_stats *s, size_t offset)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < s->source->worker_count; i++) {
-		const char *counters = (const char *)s->source->workers[i].counters;
-
-		sum += sluice_counter_read((const void *)(counters + offset));
-	}
-	return sum;
-}
-
-#define SUM(s, member) sum_workers(s, offsetof(struct sluice_worker_counters, member))
-
 // How many flows of one endpoint there can be.
 static void write_snat_ports(struct sluice_exposition *x, const struct sluice_snat_pool *pool)
 {
@@ -454,7 +458,7 @@ void sluice_metrics_write(struct sluice_strbuf *out, struct sluice_stats *s, boo
 	write_process(&x, s);
 	write_ports(&x, s);
 	write_workers(&x, s);
-	write_drops(&x, s);
+	write_balance(&x, s);
 	write_services(&x, s);
 	write_endpoints(&x, s);
 	write_flows(&x, s);

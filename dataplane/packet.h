@@ -30,6 +30,7 @@ enum sluice_verdict {
 	SLUICE_VERDICT_PASS,    // not sluice's: to the kernel, as it came
 	SLUICE_VERDICT_RESOLVE, // rewritten, next hop unknown: the kernel resolves it and sends
 	SLUICE_VERDICT_HOLD,    // a fragment whose first has not come: to be run again once it has
+	SLUICE_VERDICT_SPLIT,   // as it came, and to be cut so that no piece is larger than mtu
 };
 
 // What a packet turned out to be. Set by classify.
@@ -67,7 +68,7 @@ struct sluice_packet {
 	uint16_t frontend;  // id; the one reached (in) or the one to answer as (return)
 	uint32_t slot;      // endpoint
 	uint64_t key, hash; // of the flow; of the datagram where it is a later fragment
-	uint16_t mtu;       // with TOO_BIG: the largest IP packet that the sender may send
+	uint16_t mtu;       // with TOO_BIG and SPLIT: the largest IP packet that fits
 	uint8_t forwarding; // enum sluice_forwarding, the frontend's
 	bool moved;         // data and length are not what they were
 	uint8_t port_in;

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dataplane/pipeline.h"
 
-// What is dropped for its size may be answered instead; what is dropped is counted.
+static void count_drop(struct sluice_pipeline *ctx, const struct sluice_packet *p)
+{
+	if (p->verdict == SLUICE_VERDICT_DROP)
+		sluice_count(&ctx->counters->drops[p->reason], 1);
+}
+
+// What is dropped for its size may be cut or answered instead; what is dropped is counted.
 static void settle_drops(struct sluice_pipeline *ctx, const struct sluice_burst *b)
 {
 	for (struct sluice_packet *p = b->packets, *end = p + b->count; p < end; p++) {
@@ -9,20 +15,24 @@ static void settle_drops(struct sluice_pipeline *ctx, const struct sluice_burst 
 			continue;
 		if (p->reason == SLUICE_DROP_TOO_BIG)
 			sluice_refuse_size(ctx, p);
-		if (p->verdict == SLUICE_VERDICT_DROP)
-			sluice_count(&ctx->counters->drops[p->reason], 1);
+		count_drop(ctx, p);
 	}
+}
+
+static void burst_begin(struct sluice_burst *b, struct sluice_packet *packets, unsigned count)
+{
+	// Its lists are not cleared: that would take longer than many a stage.
+	b->packets = packets;
+	b->count = count;
+	b->in_count = b->return_count = b->snat_count = b->icmp_count = 0;
+	b->fragments = false;
 }
 
 void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets, unsigned count)
 {
-	// Its lists are not cleared: that would take longer than many a stage.
 	struct sluice_burst b;
 
-	b.packets = packets;
-	b.count = count;
-	b.in_count = b.return_count = b.snat_count = b.icmp_count = 0;
-	b.fragments = false;
+	burst_begin(&b, packets, count);
 	sluice_classify(ctx, &b);
 	sluice_track(ctx, &b);
 	if (__builtin_expect(b.fragments, 0))
@@ -30,4 +40,19 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 	sluice_forward(ctx, &b);
 	sluice_icmp(ctx, &b);
 	settle_drops(ctx, &b);
+}
+
+// None of them is tracked or remembered: the packet was. One that is dropped stays dropped, so that
+// nothing is cut twice.
+void sluice_pipeline_run_pieces(struct sluice_pipeline *ctx, struct sluice_packet *pieces,
+                                unsigned count)
+{
+	struct sluice_burst b;
+
+	burst_begin(&b, pieces, count);
+	for (unsigned i = 0; i < count; i++)
+		sluice_reunite_one(ctx->snapshot, &b, &pieces[i]);
+	sluice_forward(ctx, &b);
+	for (unsigned i = 0; i < count; i++)
+		count_drop(ctx, &pieces[i]);
 }

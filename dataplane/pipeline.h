@@ -13,6 +13,7 @@
 //   egress    MACs and VLAN tag of the way out                       egress.h
 //   icmp      errors go where a reply to the quoted packet would     icmp.c, icmp_tunnel.c
 //   refuse    no endpoint, or too big: the sender is told            refuse.c, answer.c
+//   split     too big, and may be cut: the pieces are forwarded      split.c
 //
 // Each stage runs over the whole burst and prefetches what the next one reads, so that the cache
 // misses of a burst overlap. A stage looks only at packets without a verdict.
@@ -62,6 +63,11 @@ struct sluice_burst {
 void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *packets,
                          unsigned count);
 
+// Forwards what one packet was cut into, as fragments of its frontend and slot: then every one is
+// transmitted, resolved or dropped, and that is counted.
+void sluice_pipeline_run_pieces(struct sluice_pipeline *ctx, struct sluice_packet *pieces,
+                                unsigned count);
+
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_reunite(const struct sluice_pipeline *ctx, struct sluice_burst *b);
@@ -72,6 +78,11 @@ void sluice_icmp(struct sluice_pipeline *ctx, struct sluice_burst *b);
 // or gives it a verdict.
 void sluice_classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
                          struct sluice_packet *p);
+
+// One fragment of which frontend, slot and forwarding mode are known: puts it on the list of its
+// direction or gives it a verdict.
+void sluice_reunite_one(const struct sluice_snapshot *s, struct sluice_burst *b,
+                        struct sluice_packet *p);
 
 // The endpoint that a client's packet, classified, would go to, without leaving a trace of it.
 // false: there is none.
@@ -89,5 +100,6 @@ void sluice_route_to(const struct sluice_snapshot *s, const struct sluice_addres
 // Answers a packet for a service without endpoints, in its own buffer, or drops it.
 void sluice_refuse(struct sluice_pipeline *ctx, struct sluice_packet *p);
 
-// Answers a packet dropped as too big, where its sender must know; else it stays dropped.
+// Has a packet that was dropped as too big cut, where it may be, or answers it, where its sender
+// must know; else it stays dropped.
 void sluice_refuse_size(struct sluice_pipeline *ctx, struct sluice_packet *p);

@@ -2,8 +2,8 @@
 
 // When a packet can't go on and its sender is told. A service without endpoints refuses at once,
 // as a host with a closed port would: TCP with a reset, UDP with port unreachable. A packet that
-// does not fit the way out and may not be cut is answered as by a router, so that the sender
-// learns the path's MTU.
+// does not fit the way out is treated as by a router: cut where it may be (split.c), and where it
+// may not the sender is answered, so that it learns the path's MTU.
 
 #include "dataplane/pipeline.h"
 
@@ -53,12 +53,35 @@ static bool is_told_of_mtu(const struct sluice_packet *p)
 	return p->family == SLUICE_IPV6 || (ip->fragment & htons(SLUICE_DONT_FRAGMENT_V4));
 }
 
+// As a router would, and so that it helps: the first piece has the ports and the checksum, which
+// are rewritten, and no piece ends behind what an offset can say.
+static bool may_be_cut(const struct sluice_pipeline *ctx, const struct sluice_packet *p)
+{
+	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
+	uint32_t field, header, payload;
+
+	if (p->family != SLUICE_IPV4 || p->head != p->length || p->mtu < SLUICE_MTU_LEAST_V4 ||
+	    (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
+		return false;
+	// Its fragments are dropped (reunite.c).
+	if (ctx->snapshot->frontends[p->frontend].forwarding == SLUICE_FORWARD_FULLNAT)
+		return false;
+	field = ntohs(ip->fragment);
+	header = (ip->version_ihl & 0x0f) * 4U;
+	payload = ntohs(ip->total_length) - header;
+	return !(field & SLUICE_DONT_FRAGMENT_V4) &&
+	       ((p->mtu - header) & ~7U) >= sizeof(struct sluice_tcp) &&
+	       (field & SLUICE_FRAGMENT_OFFSET_V4) * 8 + payload <= UINT16_MAX;
+}
+
 // The answer's source is the address that the packet was for. To a client that is the virtual
 // address. To an endpoint it is the client's: which address of the host faces the endpoint is
 // known to the kernel alone, and as with a router whose link has no address any will do, for what
 // an endpoint goes by is the quote.
 void sluice_refuse_size(struct sluice_pipeline *ctx, struct sluice_packet *p)
 {
-	if (is_told_of_mtu(p) && sluice_answer_possible(p) && within_budget(ctx))
+	if (may_be_cut(ctx, p))
+		p->verdict = SLUICE_VERDICT_SPLIT;
+	else if (is_told_of_mtu(p) && sluice_answer_possible(p) && within_budget(ctx))
 		sluice_answer_error(p, &sluice_answer_too_big, p->mtu);
 }

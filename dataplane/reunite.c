@@ -59,7 +59,8 @@ static void learn(const struct sluice_pipeline *ctx, struct sluice_packet *p)
 
 // Which way the first fragment went. The service's forwarding mode may be another since: fullnat,
 // which has to know the ports, or one whose endpoints answer clients directly.
-static void go_on(const struct sluice_snapshot *s, struct sluice_burst *b, struct sluice_packet *p)
+void sluice_reunite_one(const struct sluice_snapshot *s, struct sluice_burst *b,
+                        struct sluice_packet *p)
 {
 	const struct sluice_address *virtual = &s->frontends[p->frontend].target.address;
 	unsigned size;
@@ -94,7 +95,7 @@ static void follow(const struct sluice_pipeline *ctx, struct sluice_burst *b,
 	else if (sluice_is_foreign_vlan(ctx->snapshot, p))
 		sluice_packet_drop(p, SLUICE_DROP_VLAN);
 	else
-		go_on(ctx->snapshot, b, p);
+		sluice_reunite_one(ctx->snapshot, b, p);
 }
 
 void sluice_reunite(const struct sluice_pipeline *ctx, struct sluice_burst *b)

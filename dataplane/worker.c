@@ -27,6 +27,7 @@
 
 #include "dataplane/fragments.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/split.h"
 
 enum {
 	TX_BUFFER = 256,       // packets a worker holds for a port that takes no more
@@ -142,7 +143,7 @@ static void flush(struct worker *w)
 	}
 }
 
-static void transmit(struct worker *w, struct sluice_packet *p)
+SLUICE_INLINE void transmit(struct worker *w, struct sluice_packet *p)
 {
 	struct tx_buffer *tx = &w->tx[p->port_out];
 	struct rte_mbuf *m = p->buffer;
@@ -209,6 +210,22 @@ static void pass(struct worker *w, struct sluice_packet *p)
 	rte_pktmbuf_free(m);
 }
 
+// Not in line, as its pieces need a page of the stack.
+static __attribute__((noinline)) void split(struct worker *w, struct sluice_packet *p)
+{
+	struct sluice_packet pieces[SLUICE_BURST];
+	unsigned n = sluice_split(&w->pipeline, p, pieces);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (pieces[i].verdict == SLUICE_VERDICT_TRANSMIT)
+			transmit(w, &pieces[i]);
+		else if (pieces[i].verdict == SLUICE_VERDICT_RESOLVE)
+			resolve(w, &pieces[i]);
+		else // dropped, and counted
+			rte_pktmbuf_free(pieces[i].buffer);
+	}
+}
+
 static void dispose(struct worker *w, struct sluice_packet *p)
 {
 	switch (p->verdict) {
@@ -223,6 +240,9 @@ static void dispose(struct worker *w, struct sluice_packet *p)
 		break;
 	case SLUICE_VERDICT_PASS:
 		pass(w, p);
+		break;
+	case SLUICE_VERDICT_SPLIT:
+		split(w, p);
 		break;
 	default: // dropped, and counted by the pipeline
 		rte_pktmbuf_free(p->buffer);

@@ -386,20 +386,22 @@ sum_of() {
 # metrics NAME [LABEL=VALUE]...: the same, asked of the daemon.
 metrics() { metrics_text | sum_of "$@"; }
 
-# "received transmitted passed dropped"
+# "received split transmitted passed dropped"
 packet_balance() {
 	local text
 
 	text=$(metrics_text)
 	say "$(sum_of sluice_port_receive_packets_total <<<"$text")" \
+		"$(sum_of sluice_split_packets_total <<<"$text")" \
 		"$(sum_of sluice_port_transmit_packets_total <<<"$text")" \
 		"$(sum_of sluice_passed_packets_total <<<"$text")" \
 		"$(sum_of sluice_dropped_packets_total <<<"$text")"
 }
 
-# Promise 4: once nothing moves any more, every packet that came in is accounted for.
+# Promise 4: once nothing moves any more, every packet that came in, or was made of one by cutting,
+# is accounted for.
 assert_conserved() {
-	local before='' now='' i rx tx passed dropped
+	local before='' now='' i rx split tx passed dropped
 
 	for ((i = 0; i < 50; i++)); do
 		now=$(packet_balance)
@@ -408,9 +410,9 @@ assert_conserved() {
 		sleep 0.1
 	done
 	[ "$now" = "$before" ] || fail "the counters never came to rest: $now"
-	read -r rx tx passed dropped <<<"$now"
-	[ "$rx" -eq $((tx + passed + dropped)) ] ||
-		fail "packets: received $rx, but transmitted $tx + passed $passed + dropped $dropped" \
+	read -r rx split tx passed dropped <<<"$now"
+	[ $((rx + split)) -eq $((tx + passed + dropped)) ] ||
+		fail "packets: received $rx + split $split, but transmitted $tx + passed $passed + dropped $dropped" \
 			"= $((tx + passed + dropped))"
 }
 
@@ -435,7 +437,7 @@ sluiced_report() {
 	ip netns pids "$(netns "$LB")" >/dev/null 2>&1 || return 0
 	if metrics_text >"$WORK/metrics.txt" 2>/dev/null; then
 		warn "--- metrics: packets"
-		grep -E '^sluice_(port_.*packets|passed|dropped|endpoint_(up|packets))' "$WORK/metrics.txt" |
+		grep -E '^sluice_(port_.*packets|split|passed|dropped|endpoint_(up|packets))' "$WORK/metrics.txt" |
 			grep -v ' 0$' >&2
 	fi
 	{

@@ -6,7 +6,7 @@
 // Every counter has one writer, its worker, and is read at any time by the control thread, so
 // a relaxed load and store (two plain moves) are enough; nothing is ever reset. The identity
 //
-//     rx = tx + passed + sum(drops)
+//     rx + split = tx + passed + sum(drops)
 //
 // holds per host over all ports whenever no packet is inside a worker's burst, or in its hold for
 // early fragments (dataplane/fragments.h).
@@ -45,12 +45,12 @@ static inline uint64_t sluice_counter_read(const sluice_counter *c)
 	X(NO_ROUTE, "no_route", "the kernel has no route to the destination over a port")          \
 	X(NO_NEIGHBOUR, "no_neighbour",                                                            \
 	  "next hop unresolved, and the kernel did not take the packet")                           \
-	X(TOO_BIG, "too_big", "larger than the MTU of the port out")                               \
+	X(TOO_BIG, "too_big", "larger than the MTU of the way out, and can't be cut")              \
 	X(SNAT_EXHAUSTED, "snat_exhausted",                                                        \
 	  "a new flow found no free address and port, or no room")                                 \
 	X(TX_FULL, "tx_full", "the port out took no more packets")                                 \
 	X(KERNEL_FULL, "kernel_full", "for the kernel, which took no more or had its share")       \
-	X(NO_BUFFER, "no_buffer", "no packet buffer for an answer")
+	X(NO_BUFFER, "no_buffer", "no packet buffer for an answer or for pieces")
 
 #define X(symbol, label, text) SLUICE_DROP_##symbol,
 enum sluice_drop {
@@ -74,6 +74,7 @@ struct sluice_port_counters {
 struct sluice_worker_counters {
 	alignas(64) sluice_counter polls; // rounds over all queues of the worker
 	sluice_counter packets;
+	sluice_counter split;       // pieces more than packets that were cut (dataplane/split.h)
 	sluice_counter busy_cycles; // TSC cycles in rounds that found packets
 	sluice_counter flow_inserts;
 	sluice_counter flow_evictions_probation;   // live probationary flows pushed out

@@ -273,10 +273,21 @@ static void answer_error(const struct reading *r, struct oracle_answer *a, uint1
 	send_back(r, a);
 }
 
-// IPv4 without "don't fragment" is just dropped, as is a fragment but the first.
+// IPv4 without "don't fragment" is cut. The MTU here leaves room for all headers in any piece.
+static bool is_cut(const struct reading *r)
+{
+	const uint8_t *ip = r->bytes + r->l3;
+	uint32_t last = get16(ip + 6) % 0x2000 * 8 + get16(ip + 2) - ip[0] % 16 * 4U;
+
+	return !r->v6 && !(ip[6] & 0x40) && r->head == r->length && last < 65536;
+}
+
+// Of fragments only the first one is answered.
 static void refuse_size(const struct reading *r, struct oracle_answer *a)
 {
-	if ((r->v6 || r->bytes[r->l3 + 6] & 0x40) && r->fragment != LATER && is_answerable(r))
+	if (is_cut(r))
+		a->verdict = SLUICE_VERDICT_SPLIT;
+	else if ((r->v6 || r->bytes[r->l3 + 6] & 0x40) && r->fragment != LATER && is_answerable(r))
 		answer_error(r, a, r->v6 ? 0x0200 : 0x0304, a->mtu);
 	else
 		drop(a, SLUICE_DROP_TOO_BIG);
@@ -630,6 +641,8 @@ bool oracle_agrees(const struct oracle_answer *a, const struct frame *in,
 		return p->reason == a->reason;
 	if (a->verdict == SLUICE_VERDICT_PASS || a->verdict == SLUICE_VERDICT_HOLD)
 		return true;
+	if (a->verdict == SLUICE_VERDICT_SPLIT)
+		return p->mtu == a->mtu;
 	if (p->moved != (a->refused || (a->verdict == SLUICE_VERDICT_TRANSMIT && a->untagged)) ||
 	    outcome->frame.length != a->frame.length)
 		return false;

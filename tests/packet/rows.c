@@ -25,6 +25,7 @@
 #define DROP(reason)      SLUICE_VERDICT_DROP, SLUICE_DROP_##reason, 0
 #define PASS              SLUICE_VERDICT_PASS
 #define HOLD              SLUICE_VERDICT_HOLD
+#define SPLIT             SLUICE_VERDICT_SPLIT
 #define RESOLVE           SLUICE_VERDICT_RESOLVE, 0, 0
 
 // Frequent whole packets: {in}, verdict, {out}; more fields of both may follow in the arguments.
@@ -315,7 +316,7 @@ const struct row rows[] = {
         // ---- next hops
         {"larger than the MTU, IPv4",
          {FROM_CLIENTS, UDP_4, TO("10.96.0.10", 53), .payload = 73},
-         DROP(TOO_BIG)},
+         SPLIT},
         {"as large as a small MTU, IPv4",
          {FROM_CLIENTS, UDP_4, TO("10.96.0.10", 53), .payload = 72},
          TRANSMIT(1),
@@ -327,7 +328,7 @@ const struct row rows[] = {
         {"return, larger than the MTU, IPv4",
          {FROM_BACKENDS, .protocol = UDP, BY("172.17.0.5", 5353), TO("198.51.102.9", 40000),
           .payload = 73},
-         DROP(TOO_BIG)},
+         SPLIT},
         {"return, as large as a small MTU, IPv6",
          RETURN(UDP, "fd00::5", 5353, "2001:db8:96::1", 53, "2001:db8:102::9", .payload = 52)},
         {"unresolved endpoint, IPv4",

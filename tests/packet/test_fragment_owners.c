@@ -225,7 +225,7 @@ static void test_later_fragments_leave_as_packets_do(void **state)
 	(void)state;
 	assert_int_equal(goes_to(w, &pieces[0]), 5);
 	a->mtu = PIECE + 19;
-	assert_int_equal(dropped_as(w, &pieces[1]), SLUICE_DROP_TOO_BIG);
+	assert_int_equal(fate(w, &pieces[1]), SLUICE_VERDICT_SPLIT);
 	assert_int_equal(goes_to(w, &pieces[n - 1]), 5); // smaller
 	a->mtu = PIECE + 20;
 	assert_int_equal(goes_to(w, &pieces[1]), 5);

@@ -265,7 +265,7 @@ static void test_errors_go_where_the_flow_is(void **state)
 struct too_big {
 	const char *what;
 	struct frame_fields in;
-	bool answered;
+	enum { ANSWERED, SPLIT, DROPPED } what_becomes;
 };
 
 #define UDP_4_IN                                                                                   \
@@ -285,20 +285,20 @@ struct too_big {
 #pragma GCC diagnostic ignored "-Woverride-init"
 
 static const struct too_big too_bigs[] = {
-        {"IPv4", {UDP_4_IN, .payload = 73, .fragment = 0x4000}, true},
-        {"IPv4, TTL 1", {UDP_4_IN, .payload = 73, .fragment = 0x4000, .ttl = 1}, true},
-        {"IPv4, that may be cut", {UDP_4_IN, .payload = 73}, false},
+        {"IPv4", {UDP_4_IN, .payload = 73, .fragment = 0x4000}, ANSWERED},
+        {"IPv4, TTL 1", {UDP_4_IN, .payload = 73, .fragment = 0x4000, .ttl = 1}, ANSWERED},
+        {"IPv4, that may be cut", {UDP_4_IN, .payload = 73}, SPLIT},
         {"IPv4, from nobody",
          {UDP_4_IN, .payload = 73, .fragment = 0x4000, .source = "0.0.0.0"},
-         false},
-        {"IPv4, in a frame for many", {UDP_4_IN, .payload = 73, .fragment = 0x4000}, false},
-        {"IPv4, much", {UDP_4_IN, .payload = 1400, .fragment = 0x4000}, true},
-        {"IPv6", {UDP_6_IN, .payload = 53}, true},
-        {"IPv6, much, odd", {UDP_6_IN, .payload = 1401, .extensions = {HOP_BY_HOP}}, true},
-        {"IPv6, from a group", {UDP_6_IN, .payload = 73, .source = "ff02::1"}, false},
-        {"return, IPv4", {UDP_4_OUT, .payload = 73, .fragment = 0x4000}, true},
-        {"return, IPv4, that may be cut", {UDP_4_OUT, .payload = 73}, false},
-        {"return, IPv6", {TCP_6_OUT, .payload = 90, .flags = ACK}, true},
+         DROPPED},
+        {"IPv4, in a frame for many", {UDP_4_IN, .payload = 73, .fragment = 0x4000}, DROPPED},
+        {"IPv4, much", {UDP_4_IN, .payload = 1400, .fragment = 0x4000}, ANSWERED},
+        {"IPv6", {UDP_6_IN, .payload = 53}, ANSWERED},
+        {"IPv6, much, odd", {UDP_6_IN, .payload = 1401, .extensions = {HOP_BY_HOP}}, ANSWERED},
+        {"IPv6, from a group", {UDP_6_IN, .payload = 73, .source = "ff02::1"}, DROPPED},
+        {"return, IPv4", {UDP_4_OUT, .payload = 73, .fragment = 0x4000}, ANSWERED},
+        {"return, IPv4, that may be cut", {UDP_4_OUT, .payload = 73}, SPLIT},
+        {"return, IPv6", {TCP_6_OUT, .payload = 90, .flags = ACK}, ANSWERED},
 };
 
 // As a router would say it, but for the source: the address that the packet was for.
@@ -332,7 +332,12 @@ static void test_senders_learn_the_mtu(void **state)
 		if (strstr(t->what, "for many"))
 			f.bytes[0] |= 1;
 		world_run_one(w, &f, &o);
-		if (!t->answered) {
+		if (t->what_becomes == SPLIT) {
+			assert_int_equal(o.packet.verdict, SLUICE_VERDICT_SPLIT);
+			assert_int_equal(o.packet.mtu, 100);
+			continue;
+		}
+		if (t->what_becomes == DROPPED) {
 			assert_int_equal(o.packet.verdict, SLUICE_VERDICT_DROP);
 			assert_int_equal(o.packet.reason, SLUICE_DROP_TOO_BIG);
 			continue;

@@ -112,7 +112,7 @@ static void draw_frame(struct frame *f)
 }
 
 struct tally {
-	uint64_t verdicts[SLUICE_VERDICT_HOLD + 1];
+	uint64_t verdicts[SLUICE_VERDICT_SPLIT + 1];
 	uint64_t drops[SLUICE_DROP_COUNT];
 	uint64_t answers;
 	uint64_t followed; // later fragments that were sent where the first one went
@@ -189,15 +189,16 @@ static void test_pipeline_agrees_with_oracle(void **state)
 		world_free(w);
 	}
 	free(oracle);
-	print_message("transmit %lu (answers %lu) pass %lu resolve %lu hold %lu\n", t.verdicts[1],
-	              t.answers, t.verdicts[3], t.verdicts[4], t.verdicts[5]);
+	print_message("transmit %lu (answers %lu) pass %lu resolve %lu hold %lu split %lu\n",
+	              t.verdicts[1], t.answers, t.verdicts[3], t.verdicts[4], t.verdicts[5],
+	              t.verdicts[6]);
 	for (unsigned i = 0; i < SLUICE_DROP_COUNT; i++)
 		if (t.drops[i])
 			print_message("drop %s %lu\n", sluice_drop_label(i), t.drops[i]);
 	print_message("later fragments sent %lu\n", t.followed);
 	assert_true(t.followed > packets / 1000);
 	// Every way out was taken, often.
-	for (unsigned i = SLUICE_VERDICT_TRANSMIT; i <= SLUICE_VERDICT_HOLD; i++)
+	for (unsigned i = SLUICE_VERDICT_TRANSMIT; i <= SLUICE_VERDICT_SPLIT; i++)
 		assert_true(t.verdicts[i] > packets / 1000);
 	for (unsigned i = 0; i <= SLUICE_DROP_TOO_BIG; i++)
 		if (i != SLUICE_DROP_NOT_OURS && i != SLUICE_DROP_FRAGMENT &&

@@ -54,7 +54,7 @@ struct fixture {
 	struct snat_world *snat; // NULL: nat
 	uint8_t protocol;
 	uint64_t seed;
-	uint64_t plain, built, verdicts[SLUICE_VERDICT_HOLD + 1];
+	uint64_t plain, built, verdicts[SLUICE_VERDICT_SPLIT + 1];
 };
 
 // A packet, and what is known of its fate.

@@ -183,6 +183,7 @@ static void assert_conserved(const struct fixture *f)
 			out += sluice_counter_read(&c->ports[p].tx_packets);
 			out += sluice_counter_read(&c->ports[p].passed);
 		}
+		in += sluice_counter_read(&c->split);
 		for (unsigned d = 0; d < SLUICE_DROP_COUNT; d++)
 			out += sluice_counter_read(&c->drops[d]);
 		assert_true(sluice_counter_read(&c->packets) > 0); // nobody was idle
@@ -535,6 +536,95 @@ static void fragments_without_a_first_are_dropped(void **state)
 	world_free(f->world);
 }
 
+enum { TOO_BIG = 500, TOO_BIG_PIECES = 3 };
+
+// So many packets, of a flow each, that do not fit the way to the endpoints.
+static void send_too_big(const struct fixture *f)
+{
+	struct frame_fields fields = {
+	        .mac_to = HOST_0,
+	        .mac_from = GATEWAY,
+	        .source = "198.51.100.9",
+	        .destination = "10.96.0.1",
+	        .destination_port = 80,
+	        .protocol = TCP,
+	        .flags = ACK,
+	        .payload = 1400,
+	};
+	struct frame frame;
+
+	for (unsigned i = 0; i < TOO_BIG; i++) {
+		fields.source_port = (uint16_t)(1024 + i);
+		frame_build(&frame, &fields);
+		assert_int_equal(rte_ring_enqueue(f->in[i % 2], mbuf_of(f, &frame)), 0);
+	}
+}
+
+// What comes back is the pieces, and no buffer is lost.
+static void packets_that_are_too_big_are_cut(void **state)
+{
+	enum { PIECES = TOO_BIG * TOO_BIG_PIECES };
+	struct fixture *f = *state;
+	const struct timespec pause = {.tv_nsec = 1000000};
+	unsigned before;
+
+	make_world(f);
+	for (unsigned i = 1; i <= ENDPOINTS; i++)
+		f->world->endpoints[i].adjacency.mtu = 600;
+	start_workers(f, 2);
+	before = rte_mempool_avail_count(f->pool);
+	send_too_big(f);
+	for (unsigned ms = 0; ms < WAIT_MS; ms++) {
+		if (dropped(f, SLUICE_DROP_NOT_OURS) == PIECES) // back, and nobody's
+			break;
+		nanosleep(&pause, NULL);
+	}
+	assert_int_equal(received(f, 0), TOO_BIG);
+	assert_int_equal(transmitted(f), PIECES);
+	assert_int_equal(dropped(f, SLUICE_DROP_NOT_OURS), PIECES);
+	assert_int_equal(connections(f, 2), TOO_BIG);
+	assert_conserved(f);
+	sluice_dataplane_free(f->dataplane);
+	assert_int_equal(rte_mempool_avail_count(f->pool), before);
+	world_free(f->world);
+}
+
+static int take(void *context, const void *packet, size_t length)
+{
+	(void)context;
+	(void)packet;
+	assert_in_range(length, 21, 600);
+	return 0;
+}
+
+// The kernel gets each piece, as it gets packets, to find the next hop.
+static void pieces_wait_for_a_next_hop(void **state)
+{
+	enum { PIECES = TOO_BIG * TOO_BIG_PIECES, ROOM = 1023 }; // for those that wait
+	struct fixture *f = *state;
+	const struct timespec pause = {.tv_nsec = 1000000};
+	unsigned before;
+
+	make_world(f);
+	for (unsigned i = 1; i <= ENDPOINTS; i++) {
+		f->world->endpoints[i].adjacency.mtu = 600;
+		f->world->endpoints[i].adjacency.state = SLUICE_ADJACENCY_UNRESOLVED;
+	}
+	start_workers(f, 2);
+	before = rte_mempool_avail_count(f->pool);
+	send_too_big(f);
+	for (unsigned ms = 0; ms < WAIT_MS; ms++) {
+		if (dropped(f, SLUICE_DROP_NO_NEIGHBOUR) == PIECES - ROOM)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	assert_int_equal(dropped(f, SLUICE_DROP_NO_NEIGHBOUR), PIECES - ROOM);
+	assert_int_equal(sluice_dataplane_drain(f->dataplane, take, NULL), ROOM);
+	sluice_dataplane_free(f->dataplane);
+	assert_int_equal(rte_mempool_avail_count(f->pool), before);
+	world_free(f->world);
+}
+
 static void more_workers_than_queues_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -558,6 +648,8 @@ int main(void)
 	        cmocka_unit_test(flows_outlive_a_change_of_the_worker_count),
 	        cmocka_unit_test(fragments_find_their_first_at_the_other_worker),
 	        cmocka_unit_test(fragments_without_a_first_are_dropped),
+	        cmocka_unit_test(packets_that_are_too_big_are_cut),
+	        cmocka_unit_test(pieces_wait_for_a_next_hop),
 	        // Leaves packets in a ring: the last that starts workers.
 	        cmocka_unit_test(packets_for_a_stuck_port_are_dropped_in_time),
 	        cmocka_unit_test(more_workers_than_queues_are_refused),

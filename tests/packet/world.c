@@ -495,7 +495,8 @@ static void conclude(const struct sluice_packet *p, const struct frame *f, uint3
 		o->frame.length -= p->l3 - 14U;
 	}
 	o->changed = p->moved || memcmp(o->frame.bytes, f->bytes, f->length) != 0;
-	CHECK((p->verdict != SLUICE_VERDICT_PASS && p->verdict != SLUICE_VERDICT_HOLD) ||
+	CHECK((p->verdict != SLUICE_VERDICT_PASS && p->verdict != SLUICE_VERDICT_HOLD &&
+	       p->verdict != SLUICE_VERDICT_SPLIT) ||
 	      !o->changed);
 }
 
@@ -514,7 +515,7 @@ void world_run(struct world *w, const struct frame *const *frames, const uint32_
 	for (unsigned i = 0; i < count; i++) {
 		const struct sluice_packet *p = &packets[i];
 
-		CHECK(p->verdict > SLUICE_VERDICT_NONE && p->verdict <= SLUICE_VERDICT_HOLD);
+		CHECK(p->verdict > SLUICE_VERDICT_NONE && p->verdict <= SLUICE_VERDICT_SPLIT);
 		if (p->verdict == SLUICE_VERDICT_DROP) {
 			CHECK(p->reason < SLUICE_DROP_COUNT);
 			drops[p->reason]++;

@@ -96,8 +96,9 @@ void world_commit(struct world *w);
 
 // Runs at most SLUICE_BURST frames as one burst. heads[i], where given, is how many bytes the
 // first segment has. Every segment ends at an unreadable page. Checks that each packet has one
-// verdict, that the counters say exactly that, that a passed or held packet is as it came, and that
-// nothing but the packet and its headroom was written. Aborts with a message otherwise.
+// verdict, that the counters say exactly that, that a packet that is passed, held or to be cut is
+// as it came, and that nothing but the packet and its headroom was written. Aborts with a message
+// otherwise.
 void world_run(struct world *w, const struct frame *const *frames, const uint32_t *heads,
                struct outcome *outcomes, unsigned count);
 

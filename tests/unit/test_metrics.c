@@ -148,6 +148,8 @@ static void test_numbers_are_sums_over_workers(void **unused)
 	sluice_count(&workers[0].ports[0].rx_packets, 5);
 	sluice_count(&workers[1].ports[0].rx_packets, 6);
 	sluice_count(&workers[1].drops[SLUICE_DROP_TTL_EXPIRED], 2);
+	sluice_count(&workers[0].split, 3);
+	sluice_count(&workers[1].split, 4);
 	sluice_count(&endpoints[0][slot].in_packets, 10);
 	sluice_count(&endpoints[1][slot].in_packets, 20);
 	sluice_stats_sync_applied(&stats, 300);
@@ -156,6 +158,7 @@ static void test_numbers_are_sums_over_workers(void **unused)
 	expect_line(&b, "\nsluice_port_receive_packets_total{port=\"eth0\"} 11\n");
 	expect_line(&b, "\nsluice_dropped_packets_total{reason=\"ttl_expired\"} 2\n");
 	expect_line(&b, "\nsluice_dropped_packets_total{reason=\"no_buffer\"} 0\n");
+	expect_line(&b, "\nsluice_split_packets_total 7\n");
 	expect_line(&b, "\nsluice_service_packets_total{namespace=\"default\",service=\"tomcat\","
 	                "direction=\"in\"} 30\n");
 	expect_line(&b, "\nsluice_endpoint_packets_total{namespace=\"default\",service=\"tomcat\","

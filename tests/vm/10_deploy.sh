@@ -113,12 +113,13 @@ deploys() {
 lb_metrics() { in_machine 'curl -sf http://127.0.0.1:9690/metrics'; }
 lb_is_up() { [ "$(lb_metrics | sum_of sluice_endpoint_up service=tomcat)" -eq "$1" ]; }
 
-# rx = tx + passed + drops; packets in a worker's hands settle in a moment.
+# rx + split = tx + passed + drops; packets in a worker's hands settle in a moment.
 lb_balance() {
 	local text
 
 	text=$(lb_metrics)
-	say $(($(sum_of sluice_port_receive_packets_total <<<"$text") - \
+	say $(($(sum_of sluice_port_receive_packets_total <<<"$text") + \
+		$(sum_of sluice_split_packets_total <<<"$text") - \
 		$(sum_of sluice_port_transmit_packets_total <<<"$text") - \
 		$(sum_of sluice_passed_packets_total <<<"$text") - \
 		$(sum_of sluice_dropped_packets_total <<<"$text")))
