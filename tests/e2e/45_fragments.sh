@@ -84,9 +84,9 @@ for name in echo echo6 backward backward6 tcp; do wait_up "$name" 4; done
 for of in "$VIP 10.1.0." "$VIP6 fd00:1::"; do
 	read -r vip net <<<"$of"
 	expect "datagrams to $vip" "$(fragments client udp "$vip" 53 40)" 40
-	expect "datagrams to $vip, backward" "$(fragments client udp "$vip" 53 40 "${net}3")" 40
+	expect "datagrams to $vip, backward" "$(fragments client udp "$vip" 53 40 8000 "${net}3")" 40
 	expect "datagrams to $vip and back, backward" \
-		"$(fragments client udp "$vip" 54 40 "${net}4")" 40
+		"$(fragments client udp "$vip" 54 40 8000 "${net}4")" 40
 done
 for n in "${BACKENDS[@]}"; do
 	for e in "172.18.0.$n:5353" "[fd00:18::$n]:5353"; do

@@ -4,9 +4,9 @@
 
 serve PORT [backward]      echoes each datagram, and each TCP connection once it has all of it;
                            backward: sends the answer's fragments itself, the last one first
-udp ADDRESS PORT N [SOURCE]
-                           N sockets, one after the other, send 8000 random bytes and must get
-                           them back: no second try. From SOURCE: backward
+udp ADDRESS PORT N [SIZE [SOURCE]]
+                           N sockets, one after the other, send SIZE (8000) random bytes and must
+                           get them back: no second try. From SOURCE: backward
 tcp ADDRESS PORT BYTES     the same over one connection
 later SOURCE ADDRESS N     N last fragments of datagrams whose others never come; identified by 1
                            to N, so that SOURCE must have sent nothing else to ADDRESS
@@ -138,8 +138,8 @@ def serve(port, backward):
                 threading.Thread(target=echo_connection, args=(s.accept()[0],), daemon=True).start()
 
 
-def ask_udp(address, port, source=None):
-    payload = os.urandom(SIZE)
+def ask_udp(address, port, size=SIZE, source=None):
+    payload = os.urandom(int(size))
     with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
         s.settimeout(15)
         if source:
