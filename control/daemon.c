@@ -38,6 +38,7 @@
 #include "control/link_watch.h"
 #include "control/metrics_server.h"
 #include "control/model.h"
+#include "control/ports.h"
 #include "control/slow_path.h"
 #include "control/snat.h"
 #include "control/state.h"
@@ -415,89 +416,11 @@ static int start_kernel(struct sluice_daemon *d)
 	return d->config.snat.count > 0 ? sluice_snat_check_host(&d->config.snat, d->kernel) : 0;
 }
 
-static struct sluice_port_config port_config(const struct sluice_config *c, size_t i)
-{
-	return (struct sluice_port_config){
-	        .kind = c->ports[i].kind,
-	        .device = c->ports[i].argument,
-	        .queues = c->ports[i].queues,
-	        .face = c->ports[i].interface,
-	};
-}
-
-static bool has_kind(const struct sluice_config *c, enum sluice_port_kind kind)
-{
-	for (size_t i = 0; i < c->port_count; i++)
-		if (c->ports[i].kind == kind)
-			return true;
-	return false;
-}
-
-static bool has_cards(const struct sluice_config *c)
-{
-	for (size_t i = 0; i < c->port_count; i++)
-		if (sluice_port_is_card(c->ports[i].kind))
-			return true;
-	return false;
-}
-
-// The cards of all ports, each once.
-struct cards {
-	char bdf[SLUICE_PORTS_MAX * SLUICE_BOND_MEMBERS_MAX][SLUICE_BDF_SIZE];
-	size_t count;
-};
-
-static int list_cards(const struct sluice_config *c, struct cards *cards)
-{
-	cards->count = 0;
-	for (size_t i = 0; i < c->port_count; i++) {
-		struct sluice_port_config port = port_config(c, i);
-		size_t first = cards->count;
-
-		cards->count += sluice_port_cards(&port, &cards->bdf[first]);
-		for (size_t k = first; k < cards->count; k++) {
-			for (size_t other = 0; other < first; other++) {
-				if (strcmp(cards->bdf[k], cards->bdf[other]) != 0)
-					continue;
-				log_error("ports[%zu].device: another port has %s already", i,
-				          cards->bdf[k]);
-				return -EINVAL;
-			}
-		}
-	}
-	return 0;
-}
-
-// Looks at the ports before anything is touched: largest frame, queues of all together and of
-// the port with the fewest, which is how many workers there can be: each has a transmit queue of
-// its own on every port.
-static int check_ports(const struct sluice_config *c, struct sluice_eal_memory *memory,
-                       unsigned *fewest)
-{
-	*fewest = SLUICE_WORKERS_MAX;
-	if (has_cards(c) && has_kind(c, SLUICE_PORT_AF_XDP)) {
-		log_error("ports: pci or bond and af_xdp ports cannot stand together: cards and "
-		          "AF_XDP sockets want packet buffers that are laid out differently");
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < c->port_count; i++) {
-		struct sluice_port_config port = port_config(c, i);
-		int bytes = sluice_port_check(&port);
-
-		if (bytes < 0)
-			return bytes;
-		memory->frame = (size_t)bytes > memory->frame ? (size_t)bytes : memory->frame;
-		memory->queues += port.queues;
-		*fewest = port.queues < *fewest ? port.queues : *fewest;
-	}
-	return 0;
-}
-
 static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 {
 	const struct sluice_config *c = &d->config;
 	unsigned cores[SLUICE_WORKERS_MAX];
-	struct cards cards;
+	struct sluice_cards cards;
 	struct sluice_eal_config eal = {
 	        .program = "sluiced",
 	        .worker_cores = cores,
@@ -509,10 +432,10 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 	        .extra = d->options.eal_arguments,
 	        .extra_count = d->options.eal_argument_count,
 	};
-	int error = check_ports(c, memory, &eal.worker_limit);
+	int error = sluice_ports_check(c, memory, &eal.worker_limit);
 
 	if (!error)
-		error = list_cards(c, &cards);
+		error = sluice_ports_cards(c, &cards);
 	if (error)
 		return error;
 	eal.pci_count = cards.count;
@@ -536,7 +459,7 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 
 static int start_port(struct sluice_daemon *d, unsigned i, struct rte_mempool *pool)
 {
-	struct sluice_port_config port = port_config(&d->config, i);
+	struct sluice_port_config port = sluice_ports_config(&d->config, i);
 	bool steered = port.kind == SLUICE_PORT_AF_XDP;
 	int error = steered ? sluice_steer_prepare(d->steer, port.device) : 0;
 
@@ -553,7 +476,7 @@ static int start_ports(struct sluice_daemon *d, const struct sluice_eal_memory *
 {
 	struct rte_mempool *pool =
 	        sluice_port_pool_new(sluice_eal_buffers(memory->queues, memory->workers),
-	                             memory->frame, has_cards(&d->config));
+	                             memory->frame, sluice_ports_have_cards(&d->config));
 	int error = pool ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; !error && i < d->config.port_count; i++)
