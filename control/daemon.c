@@ -47,6 +47,7 @@
 #include "control/update.h"
 #include "dataplane/eal.h"
 #include "dataplane/flow_file.h"
+#include "dataplane/numa.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
 #include "sluice/log.h"
@@ -71,6 +72,8 @@ struct sluice_daemon {
 	struct sluice_steer *steer;
 	struct sluice_announce *announce;
 
+	struct sluice_numa numa;
+	uint64_t nodes; // of memory, that the ports are on
 	struct sluice_eal eal;
 	bool eal_started;
 	unsigned port_count; // opened
@@ -438,6 +441,10 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 		error = sluice_ports_cards(c, &cards);
 	if (error)
 		return error;
+	sluice_numa_read(&d->numa, "");
+	d->nodes = sluice_ports_nodes(c, &d->numa);
+	eal.numa = &d->numa;
+	eal.nodes = d->nodes;
 	eal.pci_count = cards.count;
 	for (size_t i = 0; i < c->workers.core_count; i++)
 		cores[i] = c->workers.cores[i];
@@ -459,7 +466,7 @@ static int start_eal(struct sluice_daemon *d, struct sluice_eal_memory *memory)
 
 static int start_port(struct sluice_daemon *d, unsigned i, struct rte_mempool *pool)
 {
-	struct sluice_port_config port = sluice_ports_config(&d->config, i);
+	struct sluice_port_config port = sluice_ports_config(&d->config, i, &d->numa);
 	bool steered = port.kind == SLUICE_PORT_AF_XDP;
 	int error = steered ? sluice_steer_prepare(d->steer, port.device) : 0;
 
@@ -474,9 +481,9 @@ static int start_port(struct sluice_daemon *d, unsigned i, struct rte_mempool *p
 
 static int start_ports(struct sluice_daemon *d, const struct sluice_eal_memory *memory)
 {
-	struct rte_mempool *pool =
-	        sluice_port_pool_new(sluice_eal_buffers(memory->queues, memory->workers),
-	                             memory->frame, sluice_ports_have_cards(&d->config));
+	struct rte_mempool *pool = sluice_port_pool_new(
+	        sluice_eal_buffers(memory->queues, memory->workers), memory->frame,
+	        sluice_ports_have_cards(&d->config), sluice_numa_first(d->nodes));
 	int error = pool ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; !error && i < d->config.port_count; i++)

@@ -6,14 +6,28 @@
 
 #include "sluice/log.h"
 
-struct sluice_port_config sluice_ports_config(const struct sluice_config *c, size_t i)
+struct sluice_port_config sluice_ports_config(const struct sluice_config *c, size_t i,
+                                              const struct sluice_numa *numa)
 {
-	return (struct sluice_port_config){
+	struct sluice_port_config port = {
 	        .kind = c->ports[i].kind,
 	        .device = c->ports[i].argument,
 	        .queues = c->ports[i].queues,
 	        .face = c->ports[i].interface,
 	};
+
+	if (numa)
+		port.nodes = sluice_port_nodes(&port, numa);
+	return port;
+}
+
+uint64_t sluice_ports_nodes(const struct sluice_config *c, const struct sluice_numa *numa)
+{
+	uint64_t nodes = 0;
+
+	for (size_t i = 0; i < c->port_count; i++)
+		nodes |= sluice_ports_config(c, i, numa).nodes;
+	return nodes;
 }
 
 static bool has_kind(const struct sluice_config *c, enum sluice_port_kind kind)
@@ -36,7 +50,7 @@ int sluice_ports_cards(const struct sluice_config *c, struct sluice_cards *cards
 {
 	cards->count = 0;
 	for (size_t i = 0; i < c->port_count; i++) {
-		struct sluice_port_config port = sluice_ports_config(c, i);
+		struct sluice_port_config port = sluice_ports_config(c, i, NULL);
 		size_t first = cards->count;
 
 		cards->count += sluice_port_cards(&port, &cards->bdf[first]);
@@ -63,7 +77,7 @@ int sluice_ports_check(const struct sluice_config *c, struct sluice_eal_memory *
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < c->port_count; i++) {
-		struct sluice_port_config port = sluice_ports_config(c, i);
+		struct sluice_port_config port = sluice_ports_config(c, i, NULL);
 		int bytes = sluice_port_check(&port);
 
 		if (bytes < 0)

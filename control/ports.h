@@ -11,7 +11,12 @@
 #include "dataplane/eal.h"
 #include "dataplane/port.h"
 
-struct sluice_port_config sluice_ports_config(const struct sluice_config *c, size_t i);
+// numa: NULL where it does not matter which nodes of memory the port is on.
+struct sluice_port_config sluice_ports_config(const struct sluice_config *c, size_t i,
+                                              const struct sluice_numa *numa);
+
+// The nodes of memory that the ports are on.
+uint64_t sluice_ports_nodes(const struct sluice_config *c, const struct sluice_numa *numa);
 
 // Whether any of them is made of cards that DPDK drives.
 bool sluice_ports_have_cards(const struct sluice_config *c);

@@ -46,8 +46,9 @@ static int cores_usable(cpu_set_t *usable)
 	return CPU_COUNT(usable);
 }
 
-static void worker_set(struct sluice_eal *eal, unsigned core)
+static void worker_set(struct sluice_eal *eal, const struct sluice_numa *numa, unsigned core)
 {
+	eal->worker_nodes[eal->worker_count] = numa ? numa->core_nodes[core] : SLUICE_NUMA_ANY;
 	eal->worker_cores[eal->worker_count] = core;
 	eal->worker_count++;
 	eal->worker_lcores[eal->worker_count - 1] = eal->worker_count; // lcore 0 is the main one
@@ -71,17 +72,27 @@ static int workers_given(const struct sluice_eal_config *config, unsigned limit,
 			return -EINVAL;
 		}
 		if (eal->worker_count < limit)
-			worker_set(eal, core);
+			worker_set(eal, config->numa, core);
 	}
 	for (unsigned i = 0; i < eal->worker_count; i++)
 		CPU_CLR(eal->worker_cores[i], usable);
 	return 0;
 }
 
+static void workers_auto(const struct sluice_eal_config *config, unsigned limit,
+                         const cpu_set_t *usable, struct sluice_eal *eal)
+{
+	unsigned cores[SLUICE_WORKERS_MAX];
+	unsigned count = sluice_numa_cores(config->numa, config->nodes, usable, limit, cores);
+
+	for (unsigned i = 0; i < count; i++)
+		worker_set(eal, config->numa, cores[i]);
+}
+
 int sluice_eal_cores(const struct sluice_eal_config *config, struct sluice_eal *eal)
 {
 	cpu_set_t usable;
-	unsigned first = CPU_SETSIZE;
+	unsigned first = 0;
 	unsigned limit = config->worker_limit > 0 && config->worker_limit < SLUICE_WORKERS_MAX
 	                         ? config->worker_limit
 	                         : SLUICE_WORKERS_MAX;
@@ -95,18 +106,15 @@ int sluice_eal_cores(const struct sluice_eal_config *config, struct sluice_eal *
 		if (r < 0)
 			return r;
 	}
-	for (unsigned core = 0; core < CPU_SETSIZE; core++) {
-		if (!CPU_ISSET(core, &usable))
-			continue;
-		if (first == CPU_SETSIZE)
-			first = core;
-		else if (config->worker_core_count == 0 && eal->worker_count < limit)
-			worker_set(eal, core);
-	}
+	while (first < CPU_SETSIZE && !CPU_ISSET(first, &usable))
+		first++;
 	if (first == CPU_SETSIZE) // every core is a worker's
 		first = config->worker_cores[0];
+	CPU_CLR(first, &usable);
+	if (config->worker_core_count == 0)
+		workers_auto(config, limit, &usable, eal);
 	if (eal->worker_count == 0)
-		worker_set(eal, first);
+		worker_set(eal, config->numa, first);
 	eal->main_core = first;
 	return 0;
 }
@@ -311,6 +319,16 @@ static void arguments_build(struct arguments *a, const struct sluice_eal_config 
 		argument(a, "%s", config->extra[i]);
 }
 
+// Before the EAL takes memory. Files, the tables of a change and ordinary pages follow it; where
+// hugepages are in use, DPDK asks for each piece's node itself.
+static void memory_place(uint64_t nodes)
+{
+	int error = sluice_numa_prefer(nodes);
+
+	if (error)
+		log_warning("memory is not placed on the ports' nodes: %s", strerror(-error));
+}
+
 int sluice_eal_start(const struct sluice_eal_config *config, struct sluice_eal *eal)
 {
 	struct arguments a = {};
@@ -324,6 +342,7 @@ int sluice_eal_start(const struct sluice_eal_config *config, struct sluice_eal *
 	if (r < 0)
 		return r;
 	eal->memory = (config->memory + mebibyte - 1) / mebibyte * mebibyte;
+	memory_place(config->nodes);
 	arguments_build(&a, config, eal);
 	// getopt reorders the list that the EAL gets; ours is for freeing. The EAL keeps no
 	// pointer.

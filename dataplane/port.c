@@ -12,6 +12,8 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include "dataplane/port_kind.h"
@@ -50,6 +52,23 @@ size_t sluice_port_cards(const struct sluice_port_config *config, char (*bdf)[SL
 	return count;
 }
 
+uint64_t sluice_port_nodes(const struct sluice_port_config *config, const struct sluice_numa *numa)
+{
+	char bdf[SLUICE_BOND_MEMBERS_MAX][SLUICE_BDF_SIZE], directory[128];
+	size_t cards = sluice_port_cards(config, bdf);
+	uint64_t nodes = 0;
+
+	for (size_t i = 0; i < cards; i++) {
+		snprintf(directory, sizeof(directory), "/sys/bus/pci/devices/%s", bdf[i]);
+		nodes |= sluice_numa_device(numa, directory);
+	}
+	if (config->kind == SLUICE_PORT_AF_XDP) {
+		snprintf(directory, sizeof(directory), "/sys/class/net/%s/device", config->device);
+		nodes |= sluice_numa_device(numa, directory);
+	}
+	return nodes;
+}
+
 // AF_XDP reads the pool as one array of buffers without gaps; with a gap anywhere it would hand
 // the kernel addresses beyond its end.
 static bool pool_is_array(struct rte_mempool *pool)
@@ -61,36 +80,52 @@ static bool pool_is_array(struct rte_mempool *pool)
 	       (pool->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 }
 
-struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame, bool dma)
+static struct rte_mempool *pool_on(int node, unsigned count, size_t room, bool dma)
 {
-	size_t room = RTE_PKTMBUF_HEADROOM + XDP_HEADROOM + frame;
-	size_t least = RTE_MBUF_DEFAULT_BUF_SIZE;
-	struct rte_pktmbuf_pool_private private = {};
+	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = (uint16_t)room};
 	struct rte_mempool *pool;
 
-	private.mbuf_data_room_size = (uint16_t)RTE_ALIGN_CEIL(room > least ? room : least, 64);
 	// Buffers may cross pages: packed densely they fill the cache's sets evenly, and AF_XDP
 	// takes nothing else (pool_is_array). A card wants each at addresses that it can use.
-	pool = rte_mempool_create_empty(
-	        "packets", count, sizeof(struct rte_mbuf) + private.mbuf_data_room_size, POOL_CACHE,
-	        sizeof(private), SOCKET_ID_ANY, dma ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	pool = rte_mempool_create_empty("packets", count, sizeof(struct rte_mbuf) + room,
+	                                POOL_CACHE, sizeof(private), node,
+	                                dma ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 	if (!pool)
-		goto fail;
+		return NULL;
 	if (rte_mempool_set_ops_byname(pool, "ring_mp_mc", NULL) < 0)
-		goto fail_free;
+		goto fail;
 	rte_pktmbuf_pool_init(pool, &private);
 	if (rte_mempool_populate_default(pool) < 0 || (!dma && !pool_is_array(pool)))
-		goto fail_free;
+		goto fail;
 	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
 	return pool;
 
-fail_free:
-	rte_mempool_free(pool);
 fail:
-	log_error("no memory for %u packet buffers in one piece: fewer queues or workers, or more "
-	          "hugepages",
-	          count);
+	rte_mempool_free(pool);
 	return NULL;
+}
+
+struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame, bool dma, int node)
+{
+	size_t room = RTE_PKTMBUF_HEADROOM + XDP_HEADROOM + frame;
+	size_t least = RTE_MBUF_DEFAULT_BUF_SIZE;
+	struct rte_mempool *pool;
+
+	room = RTE_ALIGN_CEIL(room > least ? room : least, 64);
+	pool = pool_on(node, count, room, dma);
+	if (!pool && node != SLUICE_NUMA_ANY) {
+		pool = pool_on(SLUICE_NUMA_ANY, count, room, dma);
+		if (pool)
+			log_warning("memory node %d has no room for %u packet buffers: they are "
+			            "far from the card (hugepages.md, \"More than one memory "
+			            "node\")",
+			            node, count);
+	}
+	if (!pool)
+		log_error("no memory for %u packet buffers in one piece: fewer queues or workers, "
+		          "or more hugepages",
+		          count);
+	return pool;
 }
 
 static int queues_choose(struct sluice_port *port, const struct rte_eth_dev_info *info,
@@ -126,18 +161,29 @@ static int device_configure(struct sluice_port *port, const struct rte_eth_dev_i
 	return rte_eth_dev_configure(port->id, port->rx_queues, port->tx_queues, &conf);
 }
 
-static int queues_setup(struct sluice_port *port, struct rte_mempool *pool)
+static int queues_on(int node, struct sluice_port *port, struct rte_mempool *pool)
 {
 	uint16_t rx = DESCRIPTORS, tx = DESCRIPTORS;
 	int r = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
-	int socket = rte_eth_dev_socket_id(port->id);
 
 	// tx first: the AF_XDP driver makes both with the rx queue.
 	for (uint16_t q = 0; q < port->tx_queues && r >= 0; q++)
-		r = rte_eth_tx_queue_setup(port->id, q, tx, (unsigned)socket, NULL);
+		r = rte_eth_tx_queue_setup(port->id, q, tx, (unsigned)node, NULL);
 	for (uint16_t q = 0; q < port->rx_queues && r >= 0; q++)
-		r = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)socket, NULL, pool);
+		r = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)node, NULL, pool);
 	return r;
+}
+
+static int queues_setup(struct sluice_port *port, struct rte_mempool *pool)
+{
+	int node = rte_eth_dev_socket_id(port->id);
+	int r = queues_on(node, port, pool);
+
+	if (r != -ENOMEM || !port->nodes)
+		return r;
+	log_warning("%s: memory node %d has no room for the queues: they are far from the card",
+	            port->name, node);
+	return queues_on(SLUICE_NUMA_ANY, port, pool);
 }
 
 static int device_create(struct sluice_port *port, const char *arguments,
@@ -182,6 +228,23 @@ static int device_start(struct sluice_port *port, const struct rte_eth_dev_info 
 	return 0;
 }
 
+void sluice_port_explain_nodes(const struct sluice_port *port)
+{
+	uint64_t nodes = port->nodes | 1ULL << rte_socket_id();
+
+	for (; port->nodes && nodes; nodes &= nodes - 1) {
+		int node = sluice_numa_first(nodes);
+		void *memory = rte_malloc_socket(NULL, RTE_CACHE_LINE_SIZE, 0, node);
+
+		if (!memory)
+			log_error("%s: no hugepages are free on memory node %d; DPDK needs some on "
+			          "a card's node, and on that of the control thread's core "
+			          "(hugepages.md, \"More than one memory node\")",
+			          port->name, node);
+		rte_free(memory);
+	}
+}
+
 int sluice_port_open(struct sluice_port *port, unsigned index,
                      const struct sluice_port_config *config, struct rte_mempool *pool,
                      unsigned workers, bool copy)
@@ -192,8 +255,10 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 	char arguments[4096];
 	int r;
 
-	*port = (struct sluice_port){
-	        .index = index, .kind = config->kind, .rx_queues = config->queues};
+	*port = (struct sluice_port){.index = index,
+	                             .kind = config->kind,
+	                             .rx_queues = config->queues,
+	                             .nodes = config->nodes};
 	r = kind->describe(port, config, copy, arguments, sizeof(arguments));
 	if (r < 0) {
 		log_error("%s%s: %s", kind->prefix, config->device, strerror(-r));
@@ -202,6 +267,7 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 	r = device_create(port, arguments, &info);
 	if (r < 0) {
 		kind->explain(port);
+		sluice_port_explain_nodes(port);
 		return r;
 	}
 	r = queues_choose(port, &info, workers);

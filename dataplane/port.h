@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "dataplane/bond.h"
+#include "dataplane/numa.h"
 #include "dataplane/pci.h"
 #include "sluice/types.h"
 
@@ -39,6 +40,7 @@ struct sluice_port_config {
 	const char *device; // what stands after "af_xdp:", "pci:", ...
 	uint16_t queues;    // receive queues, at least 1
 	const char *face;   // name of the kernel face (port_face.c); NULL: none
+	uint64_t nodes;     // sluice_port_nodes
 };
 
 struct sluice_port {
@@ -51,6 +53,7 @@ struct sluice_port {
 	uint8_t mac[6];
 	uint16_t mtu; // largest IP packet, bytes
 	uint16_t rx_queues, tx_queues;
+	uint64_t nodes; // of memory, that its devices are on; 0: unknown
 	bool started;
 	bool zero_copy; // AF_XDP: the kernel's driver and ours share the packet buffers
 	bool has_face;
@@ -73,10 +76,15 @@ int sluice_port_check(const struct sluice_port_config *config);
 // many.
 size_t sluice_port_cards(const struct sluice_port_config *config, char (*bdf)[SLUICE_BDF_SIZE]);
 
+// The nodes of memory that the port's cards are on, or the card behind its interface; none where
+// that is unknown or the host has one only.
+uint64_t sluice_port_nodes(const struct sluice_port_config *config, const struct sluice_numa *numa);
+
 // The packet buffers all ports share, so that an AF_XDP port transmits in place what another one
 // received. count: sluice_eal_buffers; frame: the largest of sluice_port_check; dma: cards read and
-// write the buffers themselves, which AF_XDP ports can't share then.
-struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame, bool dma);
+// write the buffers themselves, which AF_XDP ports can't share then. node: of memory, or
+// SLUICE_NUMA_ANY; where it has too little, another one's, which is logged.
+struct rte_mempool *sluice_port_pool_new(unsigned count, size_t frame, bool dma, int node);
 
 // Creates the device, sets up its queues and starts it. copy: hugepages are not in use, so an
 // AF_XDP socket must be in copy mode. For AF_XDP, call sluice_steer_prepare before and

@@ -61,7 +61,7 @@ static int setup(void **state)
 	          "ip link set ${i}0 mtu 3000 up; ip link set ${i}1 mtu 3000 up; done");
 	assert_int_equal(sluice_eal_start(&config, &f.eal), 0);
 	f.buffers = sluice_eal_buffers(2, 1);
-	f.pool = sluice_port_pool_new(f.buffers, FRAME, false);
+	f.pool = sluice_port_pool_new(f.buffers, FRAME, false, SLUICE_NUMA_ANY);
 	assert_non_null(f.pool);
 	*state = &f;
 	return 0;
@@ -295,6 +295,7 @@ static void cores_are_shared_out(void **state)
 {
 	const unsigned absent[] = {1000};
 	struct sluice_eal_config config = {.worker_cores = absent, .worker_core_count = 1};
+	struct sluice_numa numa = {};
 	struct sluice_eal eal;
 	cpu_set_t one, saved;
 	unsigned core = 0;
@@ -315,6 +316,11 @@ static void cores_are_shared_out(void **state)
 	assert_int_equal(eal.worker_count, 1);
 	assert_int_equal(eal.worker_cores[0], core);
 	assert_int_equal(eal.worker_lcores[0], 1);
+	assert_int_equal(eal.worker_nodes[0], SLUICE_NUMA_ANY);
+	numa.core_nodes[core] = 3;
+	config.numa = &numa;
+	assert_int_equal(sluice_eal_cores(&config, &eal), 0);
+	assert_int_equal(eal.worker_nodes[0], 3);
 	sched_setaffinity(0, sizeof(saved), &saved);
 }
 

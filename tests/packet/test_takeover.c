@@ -127,7 +127,8 @@ static void daemon_run(enum stage stage, int report)
 	    sluice_steer_prepare(steer, "v0") < 0)
 		_exit(2);
 	if (stage >= ATTACHED) {
-		pool = sluice_port_pool_new(sluice_eal_buffers(1, 1), (size_t)frame, false);
+		pool = sluice_port_pool_new(sluice_eal_buffers(1, 1), (size_t)frame, false,
+		                            SLUICE_NUMA_ANY);
 		if (!pool || sluice_port_open(&port, 0, &config, pool, 1, true) < 0 ||
 		    sluice_steer_attach(steer, "v0") < 0)
 			_exit(3);

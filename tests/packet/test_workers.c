@@ -65,7 +65,8 @@ static int setup(void **state)
 
 	if (sluice_eal_start(&config, &f.eal) != 0)
 		return -1;
-	f.pool = sluice_port_pool_new(sluice_eal_buffers(4, WORKERS), memory.frame, false);
+	f.pool = sluice_port_pool_new(sluice_eal_buffers(4, WORKERS), memory.frame, false,
+	                              SLUICE_NUMA_ANY);
 	if (!f.pool)
 		return -1;
 	open_port(&f, 0, "net_ring0");
