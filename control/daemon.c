@@ -551,6 +551,7 @@ static int start_dataplane(struct sluice_daemon *d)
 	        .ports = d->ports,
 	        .port_count = d->port_count,
 	        .lcores = d->eal.worker_lcores,
+	        .nodes = d->eal.worker_nodes,
 	        .worker_count = d->eal.worker_count,
 	        .idle_poll = d->config.workers.idle == SLUICE_IDLE_POLL,
 	        .flows = &d->flow_file.table,

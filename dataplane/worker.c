@@ -26,6 +26,7 @@
 #include <time.h>
 
 #include "dataplane/fragments.h"
+#include "dataplane/numa.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/split.h"
 
@@ -65,6 +66,7 @@ struct worker {
 	alignas(64) struct sluice_pipeline pipeline;
 	struct sluice_dataplane *dataplane;
 	unsigned id, lcore;
+	int node; // of memory
 	unsigned queue_count;
 	struct queue *queues;
 	struct tx_buffer tx[SLUICE_PORTS_MAX];
@@ -83,9 +85,9 @@ struct sluice_dataplane {
 	bool idle_poll;
 	atomic_bool stop;
 	unsigned worker_count;
-	struct worker *workers;
-	struct sluice_worker_counters drained; // writer: control
-	struct sluice_flow_table fragments;    // shared by the workers
+	struct worker *workers[SLUICE_WORKERS_MAX]; // each on its own node
+	struct sluice_worker_counters drained;      // writer: control
+	struct sluice_flow_table fragments;         // shared by the workers
 };
 
 // ---- out
@@ -432,6 +434,8 @@ static int run(void *argument)
 	struct pace pace = {.cycles_per_us = rte_get_tsc_hz() / 1000000};
 	uint64_t begin, end;
 
+	if (w->node != SLUICE_NUMA_ANY)
+		sluice_numa_prefer_own();
 	prctl(PR_SET_TIMERSLACK, 1000UL); // ns: the sleeps are shorter than the default slack
 	rte_rcu_qsbr_thread_online(d->rcu, w->id);
 	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
@@ -460,8 +464,19 @@ static int run(void *argument)
 
 // ---- made and unmade by control
 
-// Queue q of every port goes to worker q modulo their number.
-static int assign_queues(struct worker *w, const struct sluice_dataplane *d)
+static uint64_t port_nodes(const struct sluice_dataplane *d)
+{
+	uint64_t nodes = 0;
+
+	for (unsigned i = 0; i < d->port_count; i++)
+		nodes |= d->ports[i].nodes;
+	return nodes;
+}
+
+// Queue q of every port goes to worker q modulo the number of those that serve the port, which are
+// all where the ports are on one node of memory (sluice_numa_share).
+static int assign_queues(struct worker *w, const struct sluice_dataplane *d,
+                         const signed char *nodes)
 {
 	unsigned n = 0;
 
@@ -473,10 +488,14 @@ static int assign_queues(struct worker *w, const struct sluice_dataplane *d)
 	if (!w->queues)
 		return -ENOMEM;
 	for (unsigned i = 0; i < d->port_count; i++) {
-		for (unsigned q = w->id; q < d->ports[i].rx_queues; q += d->worker_count) {
+		const struct sluice_port *port = &d->ports[i];
+		struct sluice_numa_share share = sluice_numa_share(nodes, d->worker_count, w->id,
+		                                                   port_nodes(d), port->nodes);
+
+		for (unsigned q = share.first; q < port->rx_queues; q += share.step) {
 			struct queue *queue = &w->queues[w->queue_count++];
 
-			queue->dpdk_port = d->ports[i].id;
+			queue->dpdk_port = port->id;
 			queue->queue = (uint16_t)q;
 			queue->port = (uint8_t)i;
 		}
@@ -484,24 +503,44 @@ static int assign_queues(struct worker *w, const struct sluice_dataplane *d)
 	return 0;
 }
 
-static int worker_init(struct worker *w, struct sluice_dataplane *d, unsigned id, unsigned lcore)
+// Near to its core where there is memory.
+static struct worker *worker_alloc(int node)
+{
+	struct worker *w = rte_zmalloc_socket("worker", sizeof(*w), 64, node);
+
+	return w || node == SLUICE_NUMA_ANY ? w : rte_zmalloc("worker", sizeof(*w), 64);
+}
+
+static int worker_init(struct sluice_dataplane *d, const struct sluice_dataplane_config *c,
+                       unsigned id)
 {
 	size_t size = SLUICE_ENDPOINTS_MAX * sizeof(struct sluice_endpoint_counters);
-	// Reserved for every slot there can be; only what is touched becomes memory.
-	void *counters = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int node = c->nodes ? c->nodes[id] : SLUICE_NUMA_ANY;
+	struct worker *w = worker_alloc(node);
+	void *counters;
 
+	if (!w)
+		return -ENOMEM;
+	d->workers[id] = w;
+	// Reserved for every slot there can be; only what is touched becomes memory.
+	counters = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (counters == MAP_FAILED)
 		return -errno;
 	w->id = id;
-	w->lcore = lcore;
+	w->lcore = c->lcores[id];
+	w->node = node;
 	w->dataplane = d;
 	w->pipeline.counters = &w->counters;
 	w->pipeline.endpoint_counters = counters;
+	w->pipeline.flows = c->flows;
+	w->pipeline.snat = c->snat;
+	w->pipeline.worker = (struct sluice_snat_worker){id, c->worker_count};
+	w->pipeline.fragments = &d->fragments;
 	for (unsigned i = 0; i < d->port_count; i++)
 		w->faces[i] = (struct face){d->ports[i].has_face, d->ports[i].face, FACE_BUDGET};
 	rte_rcu_qsbr_thread_register(d->rcu, id);
-	return assign_queues(w, d);
+	return assign_queues(w, d, c->nodes);
 }
 
 static void worker_clear(struct worker *w)
@@ -512,6 +551,7 @@ static void worker_clear(struct worker *w)
 	for (unsigned i = 0; i < SLUICE_PORTS_MAX; i++)
 		rte_pktmbuf_free_bulk(w->tx[i].packets, w->tx[i].count);
 	free(w->queues);
+	rte_free(w);
 }
 
 static bool queues_suffice(const struct sluice_dataplane_config *c)
@@ -532,23 +572,15 @@ static int dataplane_init(struct sluice_dataplane *d, const struct sluice_datapl
 	d->port_count = c->port_count;
 	d->idle_poll = c->idle_poll;
 	d->worker_count = c->worker_count;
-	d->workers = rte_zmalloc("workers", c->worker_count * sizeof(*d->workers), 64);
 	d->rcu = rte_zmalloc("rcu", rte_rcu_qsbr_get_memsize(c->worker_count), 64);
 	d->resolve = rte_ring_create("resolve", RESOLVE_RING, SOCKET_ID_ANY, RING_F_SC_DEQ);
-	if (!d->workers || !d->rcu || !d->resolve)
+	if (!d->rcu || !d->resolve)
 		return -ENOMEM;
 	if (rte_rcu_qsbr_init(d->rcu, c->worker_count) != 0)
 		return -EINVAL;
-	for (unsigned i = 0; i < c->worker_count; i++) {
-		error = worker_init(&d->workers[i], d, i, c->lcores[i]);
-		if (error)
-			return error;
-		d->workers[i].pipeline.flows = c->flows;
-		d->workers[i].pipeline.snat = c->snat;
-		d->workers[i].pipeline.worker = (struct sluice_snat_worker){i, c->worker_count};
-		d->workers[i].pipeline.fragments = &d->fragments;
-	}
-	return 0;
+	for (unsigned i = 0; i < c->worker_count && !error; i++)
+		error = worker_init(d, c, i);
+	return error;
 }
 
 struct sluice_dataplane *sluice_dataplane_new(const struct sluice_dataplane_config *config)
@@ -577,7 +609,7 @@ struct sluice_dataplane *sluice_dataplane_new(const struct sluice_dataplane_conf
 int sluice_dataplane_start(struct sluice_dataplane *d)
 {
 	for (unsigned i = 0; i < d->worker_count; i++) {
-		int error = rte_eal_remote_launch(run, &d->workers[i], d->workers[i].lcore);
+		int error = rte_eal_remote_launch(run, d->workers[i], d->workers[i]->lcore);
 
 		if (error)
 			return error;
@@ -630,15 +662,14 @@ void sluice_dataplane_free(struct sluice_dataplane *d)
 	if (!d)
 		return;
 	atomic_store_explicit(&d->stop, true, memory_order_relaxed);
-	for (unsigned i = 0; d->workers && i < d->worker_count; i++) {
-		if (d->workers[i].dataplane)
-			rte_eal_wait_lcore(d->workers[i].lcore);
-		worker_clear(&d->workers[i]);
+	for (unsigned i = 0; i < d->worker_count && d->workers[i]; i++) {
+		if (d->workers[i]->dataplane)
+			rte_eal_wait_lcore(d->workers[i]->lcore);
+		worker_clear(d->workers[i]);
 	}
 	sluice_fragments_close(&d->fragments);
 	rte_ring_free(d->resolve);
 	rte_free(d->rcu);
-	rte_free(d->workers);
 	rte_free(d);
 }
 
@@ -654,17 +685,17 @@ unsigned sluice_dataplane_worker_count(const struct sluice_dataplane *d)
 
 unsigned sluice_dataplane_worker_lcore(const struct sluice_dataplane *d, unsigned worker)
 {
-	return d->workers[worker].lcore;
+	return d->workers[worker]->lcore;
 }
 
 const struct sluice_worker_counters *sluice_dataplane_counters(const struct sluice_dataplane *d,
                                                                unsigned worker)
 {
-	return &d->workers[worker].counters;
+	return &d->workers[worker]->counters;
 }
 
 struct sluice_endpoint_counters *
 sluice_dataplane_endpoint_counters(const struct sluice_dataplane *d, unsigned worker)
 {
-	return d->workers[worker].pipeline.endpoint_counters;
+	return d->workers[worker]->pipeline.endpoint_counters;
 }

@@ -18,7 +18,8 @@ struct sluice_dataplane;
 struct sluice_dataplane_config {
 	const struct sluice_port *ports; // opened and started; must outlive the data plane
 	unsigned port_count;
-	const unsigned *lcores; // one per worker
+	const unsigned *lcores;   // one per worker
+	const signed char *nodes; // of memory, that the workers run on; NULL: unknown
 	unsigned worker_count;
 	bool idle_poll; // never back off
 	struct sluice_flow_table *flows;

@@ -230,6 +230,41 @@ static void two_workers_share_flows_and_lose_no_packet(void **state)
 	world_free(f->world);
 }
 
+// As if the ports were on two nodes of memory: each has a worker to itself.
+static void queues_are_polled_by_the_near_worker(void **state)
+{
+	static const signed char nodes[WORKERS] = {0, 1};
+	struct fixture *f = *state;
+	struct sluice_dataplane_config config = {
+	        .ports = f->ports,
+	        .port_count = 2,
+	        .lcores = f->eal.worker_lcores,
+	        .nodes = nodes,
+	        .worker_count = f->eal.worker_count,
+	};
+
+	make_world(f);
+	config.flows = &f->world->flows;
+	f->ports[0].nodes = 1 << 0;
+	f->ports[1].nodes = 1 << 1;
+	f->dataplane = sluice_dataplane_new(&config);
+	assert_non_null(f->dataplane);
+	sluice_dataplane_publish(f->dataplane, &f->world->snapshot);
+	assert_int_equal(sluice_dataplane_start(f->dataplane), 0);
+	send_round(f, 0);
+	for (unsigned w = 0; w < WORKERS; w++)
+		for (unsigned p = 0; p < 2; p++)
+			assert_int_equal(
+			        sluice_counter_read(&sluice_dataplane_counters(f->dataplane, w)
+			                                     ->ports[p]
+			                                     .rx_packets),
+			        w == p ? FLOWS : 0);
+	assert_conserved(f);
+	f->ports[0].nodes = f->ports[1].nodes = 0;
+	sluice_dataplane_free(f->dataplane);
+	world_free(f->world);
+}
+
 // Packets that wait for a next hop.
 struct flood {
 	struct fixture *f;
@@ -645,6 +680,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(two_workers_share_flows_and_lose_no_packet),
+	        cmocka_unit_test(queues_are_polled_by_the_near_worker),
 	        cmocka_unit_test(an_unresolved_flood_does_not_hold_up_control),
 	        cmocka_unit_test(flows_outlive_a_change_of_the_worker_count),
 	        cmocka_unit_test(fragments_find_their_first_at_the_other_worker),
