@@ -6,6 +6,7 @@
 
 #include "control/ctl/doctor.h"
 #include "control/ctl/text.h"
+#include "dataplane/bond.h"
 
 static const uint64_t mebibyte = 1 << 20;
 static const char all_nodes[] = "/sys/kernel/mm/hugepages";
@@ -113,64 +114,96 @@ void sluice_doctor_hugepages(struct sluice_doctor *d)
 
 // ---- what is far
 
+// The memory node of a port's n'th card, or of the one behind its interface; -1 where it has none,
+// as on a host that has no others.
+static long node_of(const json_t *port, unsigned n)
+{
+	char card[SLUICE_BDF_SIZE], device[SLUICE_HOST_TEXT];
+
+	if (sluice_doctor_card(port, n, card))
+		return sluice_host_number("/sys/bus/pci/devices/%s/numa_node", card);
+	return n == 0 && sluice_doctor_device(port, device)
+	               ? sluice_host_number("%s/numa_node", device)
+	               : -1;
+}
+
 static void check_pages(struct sluice_doctor *d, const json_t *port, long node)
 {
-	char directory[SLUICE_HOST_TEXT];
+	uint64_t need =
+	        bytes_of(json_object_get(d->status, "memory"), "bytes") + flow_bytes(d->status);
+	char directory[SLUICE_HOST_TEXT], pages[32] = "N";
 
 	snprintf(directory, sizeof(directory), "/sys/devices/system/node/node%ld/hugepages", node);
 	if (sluice_host_hugepages(all_nodes).total == 0 ||
 	    sluice_host_hugepages(directory).total > 0)
 		return;
+	if (d->running)
+		snprintf(pages, sizeof(pages), "%" PRIu64, need / (2 * mebibyte) + 2);
 	sluice_doctor_find(d, SLUICE_WARNING, "port %s", sluice_text_string(port, "name"));
 	sluice_doctor_seen(d, "its card is on memory node %ld, where no hugepages are reserved",
 	                   node);
-	sluice_doctor_fix(d,
-	                  "echo N >%s/hugepages-2048kB/nr_hugepages, at every boot as hugepages.md "
-	                  "says (\"More than one memory node\")",
-	                  directory);
+	sluice_doctor_fix(
+	        d,
+	        "echo %s >%s/hugepages-2048kB/nr_hugepages, at every boot as hugepages.md "
+	        "says (\"More than one memory node\"), and restart sluiced",
+	        pages, directory);
 }
 
-static void check_workers(struct sluice_doctor *d, const json_t *port, long node)
+// Where ports are on several nodes, no core is near to all of them.
+static void check_worker(struct sluice_doctor *d, size_t worker, unsigned core)
 {
-	char cores[SLUICE_HOST_TEXT];
-	const json_t *worker;
+	char cores[SLUICE_HOST_TEXT], near[SLUICE_HOST_TEXT];
+	const json_t *port, *far = NULL;
+	long node = -1;
 	size_t i;
 
-	if (!sluice_host_line(cores, "/sys/devices/system/node/node%ld/cpulist", node))
-		return;
-	json_array_foreach (json_object_get(d->status, "workers"), i, worker) {
-		unsigned core = sluice_doctor_core(worker);
+	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
+		for (unsigned n = 0; n < SLUICE_BOND_MEMBERS_MAX; n++) {
+			long of = node_of(port, n);
 
-		if (sluice_host_list_has(cores, core))
-			continue;
-		sluice_doctor_find(d, SLUICE_WARNING, "worker %zu", i);
-		sluice_doctor_seen(
-		        d, "its core %u is far from the card of port %s, on memory node %ld", core,
-		        sluice_text_string(port, "name"), node);
-		sluice_doctor_fix(
-		        d,
-		        "workers.cores in sluice.yaml out of %s; sluice-host-setup --apply "
-		        "--cores isolates them",
-		        cores);
+			if (of < 0 ||
+			    !sluice_host_line(cores, "/sys/devices/system/node/node%ld/cpulist",
+			                      of))
+				continue;
+			if (sluice_host_list_has(cores, core))
+				return;
+			if (far != NULL)
+				continue;
+			far = port;
+			node = of;
+			memcpy(near, cores, sizeof(near));
+		}
 	}
+	if (far == NULL)
+		return;
+	sluice_doctor_find(d, SLUICE_WARNING, "worker %zu", worker);
+	sluice_doctor_seen(d, "its core %u is far from the card of port %s, on memory node %ld",
+	                   core, sluice_text_string(far, "name"), node);
+	sluice_doctor_fix(d,
+	                  "workers.cores in sluice.yaml out of %s; sluice-host-setup --apply "
+	                  "--cores isolates them",
+	                  near);
 }
 
 void sluice_doctor_node(struct sluice_doctor *d)
 {
 	const json_t *memory = json_object_get(d->status, "memory");
-	const json_t *port;
+	const json_t *port, *worker;
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "ports"), i, port) {
-		char device[SLUICE_HOST_TEXT];
-		long node = sluice_doctor_device(port, device)
-		                    ? sluice_host_number("%s/numa_node", device)
-		                    : -1;
+		uint64_t seen = 0; // a bond's members may share a node
 
-		if (node < 0) // a host of one node has none to be far from
-			continue;
-		if (!json_is_false(json_object_get(memory, "hugepages"))) // else none is used
-			check_pages(d, port, node);
-		check_workers(d, port, node);
+		for (unsigned n = 0; n < SLUICE_BOND_MEMBERS_MAX; n++) {
+			long node = node_of(port, n);
+
+			if (node < 0 || node >= 64 || (seen & 1ULL << node))
+				continue;
+			seen |= 1ULL << node;
+			if (!json_is_false(json_object_get(memory, "hugepages"))) // else none used
+				check_pages(d, port, node);
+		}
 	}
+	json_array_foreach (json_object_get(d->status, "workers"), i, worker)
+		check_worker(d, i, sluice_doctor_core(worker));
 }

@@ -189,7 +189,7 @@ class Doctor(WithDaemon, Examined):
         self.status["workers"] = [{"id": 0, "core": 6}]
         self.status["cores"]["configured"] = 1
         self.finds(("node", "warning", f"port {CARD}", "memory node 1, where no hugepages",
-                    f"/sys/devices/system/node/node1/{PAGES}/nr_hugepages"))
+                    f"echo 43 >/sys/devices/system/node/node1/{PAGES}/nr_hugepages"))
 
     def test_workers_on_the_wrong_node(self):
         self.status["workers"][1]["core"] = 6
@@ -200,6 +200,26 @@ class Doctor(WithDaemon, Examined):
         self.host.write("sys/class/net/sluice-eth0/device/numa_node", 0)
         self.status["workers"][1]["core"] = 6
         self.finds(("node", "warning", "worker 1", "port sluice-eth0", "0-3"))
+
+    def test_cards_on_two_nodes(self):
+        other, third = "0000:04:00.0", "0000:04:00.1"
+        for card in other, third:
+            self.host.write(f"sys/bus/pci/devices/{card}/numa_node", 1)
+            self.host.link(f"sys/bus/pci/devices/{card}/driver",
+                           "../../../bus/pci/drivers/mlx5_core")
+        self.status["workers"][1]["core"] = 6
+        two = [self.port, self.port | {"name": other, "device": "pci:" + other}]
+        bond = [self.port | {"name": "bond0", "device": f"bond:802.3ad,{CARD},{other},{third}"}]
+        for ports in two, bond:
+            self.status["ports"] = ports
+            self.host.write(f"sys/devices/system/node/node1/{PAGES}/nr_hugepages", 64)
+            self.finds()
+            self.host.write(f"sys/devices/system/node/node1/{PAGES}/nr_hugepages", 0)
+            self.finds(("node", "warning", f"port {ports[-1]['name']}", "memory node 1",
+                        "/node1/"))
+        self.host.write(f"sys/devices/system/node/node1/{PAGES}/nr_hugepages", 64)
+        self.host.write("sys/devices/system/node/node1/cpulist", "4-5")
+        self.finds(("node", "warning", "worker 1", "core 6 is far", "out of 0-3"))
 
     def test_iommu_off(self):
         self.host.remove(f"{PCI}/iommu_group")
