@@ -187,7 +187,7 @@ static void add_neighbour(void *context, const struct sluice_kernel_neighbour *n
 	        add_adjacency(b, sluice_fib_adjacency(b->kernel, b->ports, b->port_count, &hop)));
 }
 
-static int make_tables(struct sluice_fib *f, size_t routes, bool big)
+static int make_tables_on(int node, struct sluice_fib *f, size_t routes, bool big)
 {
 	static unsigned serial; // DPDK wants a name for each
 	char name[32];
@@ -204,9 +204,9 @@ static int make_tables(struct sluice_fib *f, size_t routes, bool big)
 
 	serial++;
 	snprintf(name, sizeof(name), "sluice-4-%u", serial);
-	f->v4 = rte_fib_create(name, SOCKET_ID_ANY, &v4);
+	f->v4 = rte_fib_create(name, node, &v4);
 	snprintf(name, sizeof(name), "sluice-6-%u", serial);
-	f->v6 = rte_fib6_create(name, SOCKET_ID_ANY, &v6);
+	f->v6 = rte_fib6_create(name, node, &v6);
 	if (f->v4 && f->v6)
 		return 0;
 	rte_fib_free(f->v4);
@@ -214,6 +214,17 @@ static int make_tables(struct sluice_fib *f, size_t routes, bool big)
 	f->v4 = NULL;
 	f->v6 = NULL;
 	return -ENOMEM;
+}
+
+// Beside the ports where there is room.
+static int make_tables(struct build *b, size_t routes, bool big)
+{
+	int node = sluice_numa_first(sluice_ports_near(b->ports, b->port_count));
+	int error = make_tables_on(node, b->fib, routes, big);
+
+	return error && node != SLUICE_NUMA_ANY
+	               ? make_tables_on(SLUICE_NUMA_ANY, b->fib, routes, big)
+	               : error;
 }
 
 size_t sluice_fib_memory(size_t routes)
@@ -235,13 +246,13 @@ struct sluice_fib *sluice_fib_new(const struct sluice_kernel *kernel,
 	if (!b.fib)
 		return NULL;
 	b.fib->references = 1;
-	b.error = make_tables(b.fib, routes, routes > TRIE_ROUTES && !no_room);
+	b.error = make_tables(&b, routes, routes > TRIE_ROUTES && !no_room);
 	if (b.error && routes > TRIE_ROUTES && !no_room) {
 		no_room = true;
 		log_warning("no memory for the fast tables that %zu routes and neighbours want: "
 		            "looked up in a trie until the next start",
 		            routes);
-		b.error = make_tables(b.fib, routes, false);
+		b.error = make_tables(&b, routes, false);
 	}
 	if (!b.error) {
 		add_adjacency(&b, (struct sluice_adjacency){.state = SLUICE_ADJACENCY_NONE});

@@ -4,9 +4,9 @@
 // A port: where workers receive and transmit. Opened, read and closed by the control thread;
 // workers use `id` and the queue numbers only.
 //
-// Worker w polls queue w of each port that has one, and transmits on queue w of every port, so
-// the port with the fewest tx queues limits the number of workers. AF_XDP and net_tap have as
-// many of them as `queues` says, other devices one per worker where they can.
+// Workers share out the receive queues of each port (sluice_numa_share); worker w transmits on
+// queue w of every port, so the port with the fewest tx queues limits the number of workers. AF_XDP
+// and net_tap have as many of them as `queues` says, other devices one per worker where they can.
 //
 // What goes wrong is logged in words with its fix; the return value only says that it did.
 
@@ -79,6 +79,16 @@ size_t sluice_port_cards(const struct sluice_port_config *config, char (*bdf)[SL
 // The nodes of memory that the port's cards are on, or the card behind its interface; none where
 // that is unknown or the host has one only.
 uint64_t sluice_port_nodes(const struct sluice_port_config *config, const struct sluice_numa *numa);
+
+// Those of all of the ports.
+static inline uint64_t sluice_ports_near(const struct sluice_port *ports, unsigned count)
+{
+	uint64_t nodes = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		nodes |= ports[i].nodes;
+	return nodes;
+}
 
 // The packet buffers all ports share, so that an AF_XDP port transmits in place what another one
 // received. count: sluice_eal_buffers; frame: the largest of sluice_port_check; dma: cards read and

@@ -464,20 +464,12 @@ static int run(void *argument)
 
 // ---- made and unmade by control
 
-static uint64_t port_nodes(const struct sluice_dataplane *d)
-{
-	uint64_t nodes = 0;
-
-	for (unsigned i = 0; i < d->port_count; i++)
-		nodes |= d->ports[i].nodes;
-	return nodes;
-}
-
 // Queue q of every port goes to worker q modulo the number of those that serve the port, which are
 // all where the ports are on one node of memory (sluice_numa_share).
 static int assign_queues(struct worker *w, const struct sluice_dataplane *d,
                          const signed char *nodes)
 {
+	uint64_t near = sluice_ports_near(d->ports, d->port_count);
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < d->port_count; i++)
@@ -489,8 +481,8 @@ static int assign_queues(struct worker *w, const struct sluice_dataplane *d,
 		return -ENOMEM;
 	for (unsigned i = 0; i < d->port_count; i++) {
 		const struct sluice_port *port = &d->ports[i];
-		struct sluice_numa_share share = sluice_numa_share(nodes, d->worker_count, w->id,
-		                                                   port_nodes(d), port->nodes);
+		struct sluice_numa_share share =
+		        sluice_numa_share(nodes, d->worker_count, w->id, near, port->nodes);
 
 		for (unsigned q = share.first; q < port->rx_queues; q += share.step) {
 			struct queue *queue = &w->queues[w->queue_count++];
