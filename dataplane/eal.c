@@ -127,7 +127,7 @@ static size_t number_read(const char *directory, const char *file)
 	unsigned long long n = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/%s/%s", directory, file);
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
 	f = fopen(path, "re");
 	if (!f)
 		return 0;
@@ -144,12 +144,15 @@ struct hugepages {
 	size_t free;
 };
 
-static struct hugepages hugepages_of(const char *directory)
+static struct hugepages hugepages_of(const char *name)
 {
-	struct hugepages h = {.page_size = strtoul(directory + 10, NULL, 10) * 1024};
-	size_t unused = number_read(directory, "free_hugepages");
-	size_t reserved = number_read(directory, "resv_hugepages");
+	struct hugepages h = {.page_size = strtoul(name + 10, NULL, 10) * 1024};
+	char directory[320];
+	size_t unused, reserved;
 
+	snprintf(directory, sizeof(directory), "/sys/kernel/mm/hugepages/%s", name);
+	unused = number_read(directory, "free_hugepages");
+	reserved = number_read(directory, "resv_hugepages");
 	h.total = number_read(directory, "nr_hugepages") * h.page_size;
 	h.free = unused > reserved ? (unused - reserved) * h.page_size : 0;
 	return h;
@@ -188,6 +191,29 @@ static struct hugepages hugepages_wait(size_t need)
 	return h;
 }
 
+// Whether there are some where the control thread runs: DPDK allocates there first, and panics
+// where it can't.
+static bool hugepages_at_main(const struct sluice_eal_config *config, const struct sluice_eal *eal,
+                              size_t page_size)
+{
+	int node = config->numa ? config->numa->core_nodes[eal->main_core] : SLUICE_NUMA_ANY;
+	char directory[128];
+
+	if (node == SLUICE_NUMA_ANY)
+		return true;
+	snprintf(directory, sizeof(directory),
+	         "/sys/devices/system/node/node%d/hugepages/hugepages-%zukB", node,
+	         page_size / 1024);
+	if (number_read(directory, "free_hugepages") > 0)
+		return true;
+	sluice_log(config->hugepages == SLUICE_HUGEPAGES_REQUIRE ? SLUICE_LOG_ERROR
+	                                                         : SLUICE_LOG_WARNING,
+	           "no hugepages are free on memory node %d, where the control thread's core %u "
+	           "is, and DPDK needs some: `echo 16 >%s/nr_hugepages`",
+	           node, eal->main_core, directory);
+	return false;
+}
+
 static int hugepages_choose(const struct sluice_eal_config *config, struct sluice_eal *eal)
 {
 	size_t need = config->memory;
@@ -198,6 +224,8 @@ static int hugepages_choose(const struct sluice_eal_config *config, struct sluic
 	if (config->hugepages == SLUICE_HUGEPAGES_OFF)
 		return 0;
 	h = hugepages_wait(need);
+	if (h.free > 0 && h.free >= need && !hugepages_at_main(config, eal, h.page_size))
+		return config->hugepages == SLUICE_HUGEPAGES_REQUIRE ? -ENOMEM : 0;
 	if (h.free > 0 && h.free >= need) {
 		eal->hugepages = true;
 		eal->page_size = h.page_size;
