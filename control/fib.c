@@ -219,12 +219,17 @@ static int make_tables_on(int node, struct sluice_fib *f, size_t routes, bool bi
 // Beside the ports where there is room.
 static int make_tables(struct build *b, size_t routes, bool big)
 {
+	static bool anywhere; // DPDK logs every try
 	int node = sluice_numa_first(sluice_ports_near(b->ports, b->port_count));
-	int error = make_tables_on(node, b->fib, routes, big);
+	int error = -ENOMEM;
 
-	return error && node != SLUICE_NUMA_ANY
-	               ? make_tables_on(SLUICE_NUMA_ANY, b->fib, routes, big)
-	               : error;
+	if (!anywhere && node != SLUICE_NUMA_ANY)
+		error = make_tables_on(node, b->fib, routes, big);
+	if (!error)
+		return 0;
+	error = make_tables_on(SLUICE_NUMA_ANY, b->fib, routes, big);
+	anywhere |= !error;
+	return error;
 }
 
 size_t sluice_fib_memory(size_t routes)
