@@ -12,8 +12,6 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_lcore.h>
-#include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include "dataplane/port_kind.h"
@@ -228,23 +226,6 @@ static int device_start(struct sluice_port *port, const struct rte_eth_dev_info 
 	return 0;
 }
 
-void sluice_port_explain_nodes(const struct sluice_port *port)
-{
-	uint64_t nodes = port->nodes | 1ULL << rte_socket_id();
-
-	for (; port->nodes && nodes; nodes &= nodes - 1) {
-		int node = sluice_numa_first(nodes);
-		void *memory = rte_malloc_socket(NULL, RTE_CACHE_LINE_SIZE, 0, node);
-
-		if (!memory)
-			log_error("%s: no hugepages are free on memory node %d; DPDK needs some on "
-			          "a card's node, and on that of the control thread's core "
-			          "(hugepages.md, \"More than one memory node\")",
-			          port->name, node);
-		rte_free(memory);
-	}
-}
-
 int sluice_port_open(struct sluice_port *port, unsigned index,
                      const struct sluice_port_config *config, struct rte_mempool *pool,
                      unsigned workers, bool copy)
@@ -267,7 +248,6 @@ int sluice_port_open(struct sluice_port *port, unsigned index,
 	r = device_create(port, arguments, &info);
 	if (r < 0) {
 		kind->explain(port);
-		sluice_port_explain_nodes(port);
 		return r;
 	}
 	r = queues_choose(port, &info, workers);

@@ -100,7 +100,6 @@ int sluice_face_open(struct sluice_port *port, const char *face, struct rte_memp
 	if (r < 0) {
 		log_error("%s: no kernel face %s: %s (a TAP needs /dev/net/tun and CAP_NET_ADMIN)",
 		          port->name, face, strerror(-r));
-		sluice_port_explain_nodes(port);
 		return r;
 	}
 	r = face_start(port, pool);

@@ -35,9 +35,6 @@ extern const struct sluice_port_kind_ops sluice_port_vdev;
 extern const struct sluice_port_kind_ops sluice_port_pci;
 extern const struct sluice_port_kind_ops sluice_port_bond;
 
-// port.c: where a device is refused for want of memory on a node; logged.
-void sluice_port_explain_nodes(const struct sluice_port *port);
-
 // port_af_xdp.c: sockets of this process whose packets the kernel does not copy.
 unsigned sluice_af_xdp_zero_copy_sockets(void);
 
