@@ -67,6 +67,16 @@ int sluice_ports_cards(const struct sluice_config *c, struct sluice_cards *cards
 	return 0;
 }
 
+// Queues that hold buffers: of a bond, those of every member.
+static unsigned queues_of(const struct sluice_port_config *port)
+{
+	struct sluice_bond bond;
+
+	if (port->kind != SLUICE_PORT_BOND || sluice_bond_parse(port->device, &bond))
+		return port->queues;
+	return port->queues * bond.count;
+}
+
 int sluice_ports_check(const struct sluice_config *c, struct sluice_eal_memory *memory,
                        unsigned *fewest)
 {
@@ -83,7 +93,7 @@ int sluice_ports_check(const struct sluice_config *c, struct sluice_eal_memory *
 		if (bytes < 0)
 			return bytes;
 		memory->frame = (size_t)bytes > memory->frame ? (size_t)bytes : memory->frame;
-		memory->queues += port.queues;
+		memory->queues += queues_of(&port);
 		*fewest = port.queues < *fewest ? port.queues : *fewest;
 	}
 	return 0;
