@@ -459,8 +459,36 @@ static struct candidate *list_candidates(const struct compiler *c, size_t *count
 	return list;
 }
 
-// What later fragments of return traffic are known by. Targets are sorted: those of one address
-// stand together.
+// Says in the table that an address sends such, too.
+static void add_sender(struct sluice_target_table *table, const struct sluice_target *alone,
+                       uint32_t sends)
+{
+	uint32_t known = sluice_target_table_get(table, sluice_target_view(alone), alone->family);
+
+	if (known != SLUICE_TARGET_NONE)
+		sends |= known;
+	sluice_target_table_set(table, alone, sends);
+}
+
+// What later fragments of fullnat's return traffic are known by: they stand behind the targets, of
+// which those of one address stand together.
+static void compile_snat_senders(struct sluice_steer_sets *sets, struct sluice_target *targets,
+                                 struct sluice_target_table *table)
+{
+	size_t count = sets->snat_target_count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct sluice_target alone = target_of(&targets[i].address, 0, 0);
+
+		if (i > 0 && sluice_address_equal(&targets[i - 1].address, &alone.address))
+			continue;
+		targets[sets->snat_target_count++] = alone;
+		add_sender(table, &alone, SLUICE_SENDS_TO_SNAT);
+	}
+}
+
+// What later fragments of nat's return traffic are known by. Targets are sorted: those of one
+// address stand together.
 static int compile_return_addresses(struct compiler *c, struct sluice_target_table *table)
 {
 	struct sluice_steer_sets *sets = &c->out->steer;
@@ -475,7 +503,7 @@ static int compile_return_addresses(struct compiler *c, struct sluice_target_tab
 		if (n > 0 && sluice_address_equal(&addresses[n - 1], &alone.address))
 			continue;
 		addresses[sets->return_address_count++] = alone.address;
-		sluice_target_table_set(table, &alone, 0);
+		add_sender(table, &alone, SLUICE_SENDS_TO_CLIENTS);
 	}
 	sets->return_addresses = addresses;
 	return 0;
@@ -527,13 +555,14 @@ static int compile_returns(struct compiler *c)
 	candidates = block(c, count, sizeof(*candidates));
 	returns = block(c, count, sizeof(*returns));
 	targets = block(c, count, sizeof(*targets));
-	snat_targets = block(c, count, sizeof(*snat_targets));
+	snat_targets = block(c, 2 * count, sizeof(*snat_targets));
 	table = sluice_target_table_new(2 * count + 1);
 	if (!candidates || !returns || !targets || !snat_targets || !table || own(c, table) != 0) {
 		free(list);
 		return -ENOMEM;
 	}
 	group_candidates(c, list, count, candidates, returns, targets, snat_targets, table);
+	compile_snat_senders(&c->out->steer, snat_targets, table);
 	free(list);
 	s->returns = returns;
 	s->return_candidates = candidates;

@@ -30,7 +30,9 @@ struct sluice_steer_sets {
 	size_t virtual_target_count;
 	const struct sluice_target *return_targets; // source: endpoints that answer to clients
 	size_t return_target_count;
-	const struct sluice_target *snat_targets; // source: endpoints that answer to snat_addresses
+	// Source: endpoints that answer to snat_addresses; and their addresses alone, for fragments
+	// that have no ports.
+	const struct sluice_target *snat_targets;
 	size_t snat_target_count;
 	// Fragments that have no ports: destination VIPs, not the host's own addresses, as these
 	// get fragments of other traffic too; source endpoints.

@@ -6,7 +6,8 @@
 // A datagram for a virtual address, or from an endpoint, need not be a service's: it may be for
 // another port, or an endpoint's own business. The map remembers first fragments of such ones as
 // the kernel's, where a port hands them to us. Later fragments for the host's own addresses, where
-// node ports are, are the kernel's unless the first one says otherwise, and never wait for it.
+// node ports are, are the kernel's unless the first one says otherwise, and never wait for it. Not
+// so those that fullnat's endpoints send to an address that we send from.
 
 #include "dataplane/pipeline.h"
 
@@ -24,16 +25,22 @@ enum claim {
 SLUICE_INLINE enum claim claim_of(const struct sluice_snapshot *s, const struct sluice_packet *p,
                                   enum sluice_family family)
 {
-	struct sluice_target_view t = sluice_packet_address(p, SLUICE_DESTINATION, family);
-	uint32_t kind = sluice_target_table_get(s->frontend_table, t, family);
+	struct sluice_target_view to = sluice_packet_address(p, SLUICE_DESTINATION, family);
+	struct sluice_target_view from = sluice_packet_address(p, SLUICE_SOURCE, family);
+	uint32_t kind = sluice_target_table_get(s->frontend_table, to, family);
+	uint32_t sends = sluice_target_table_get(s->return_table, from, family);
 
-	if (kind != SLUICE_TARGET_NONE)
-		return kind == SLUICE_ADDRESS_VIRTUAL ? CLAIM_OURS : CLAIM_NODE;
-	t = sluice_packet_address(p, SLUICE_SOURCE, family);
-	if (sluice_target_table_get(s->return_table, t, family) == SLUICE_TARGET_NONE ||
-	    sluice_is_local(s, p, family))
-		return CLAIM_NONE;
-	return CLAIM_OURS;
+	if (sends == SLUICE_TARGET_NONE)
+		sends = 0;
+	if (kind == SLUICE_ADDRESS_VIRTUAL)
+		return CLAIM_OURS;
+	if (sends & SLUICE_SENDS_TO_SNAT && s->snat &&
+	    sluice_target_table_get(s->snat_table, to, family) != SLUICE_TARGET_NONE)
+		return CLAIM_OURS;
+	if (kind == SLUICE_ADDRESS_NODE)
+		return CLAIM_NODE;
+	return sends & SLUICE_SENDS_TO_CLIENTS && !sluice_is_local(s, p, family) ? CLAIM_OURS
+	                                                                         : CLAIM_NONE;
 }
 
 static enum claim claim(const struct sluice_snapshot *s, const struct sluice_packet *p)

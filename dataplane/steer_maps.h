@@ -53,7 +53,7 @@ struct steer_datagram {
 
 STEER_SET(virtual_targets, struct steer_target, 1 << 16);
 STEER_SET(return_targets, struct steer_target, 1 << 20);
-STEER_SET(snat_targets, struct steer_target, 1 << 20);
+STEER_SET(snat_targets, struct steer_target, 1 << 21); // and their addresses alone
 STEER_SET(virtual_addrs, struct steer_address, 1 << 16);
 STEER_SET(return_addrs, struct steer_address, 1 << 20);
 STEER_SET(local_addrs, struct steer_address, 1 << 16);

@@ -8,10 +8,11 @@
 // deals with it. Whether lengths are consistent is for the workers to find out.
 //
 // Later fragments have no ports. Those for virtual addresses and from endpoints are taken to be a
-// service's, those for the host's own addresses the kernel's, unless the first one was seen to be
-// otherwise: one for another port of a virtual address, an endpoint's own business, or one for a
-// node port. Where such a datagram's fragments come in another order the kernel never gets it
-// whole: the workers drop what they held in vain.
+// service's, those for the host's own addresses the kernel's, but for those from fullnat's
+// endpoints to an address that it sends from; unless the first one was seen to be otherwise: one
+// for another port of a virtual address, an endpoint's own business, or one for a node port. Where
+// such a datagram's fragments come in another order the kernel never gets it whole: the workers
+// drop what they held in vain.
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -272,10 +273,15 @@ static __always_inline _Bool steer_error(__be16 type, void *data, void *at, void
 // By addresses alone.
 static __always_inline _Bool steer_claims(const struct steer_packet *p)
 {
+	struct steer_target from = {.address = p->source.address, .family = p->source.family};
+
 	if (bpf_map_lookup_elem(&virtual_addrs, &p->destination.address))
 		return 1;
-	return bpf_map_lookup_elem(&return_addrs, &p->source.address) &&
-	       !bpf_map_lookup_elem(&local_addrs, &p->destination.address);
+	if (bpf_map_lookup_elem(&return_addrs, &p->source.address) &&
+	    !bpf_map_lookup_elem(&local_addrs, &p->destination.address))
+		return 1;
+	return bpf_map_lookup_elem(&snat_addrs, &p->destination.address) &&
+	       bpf_map_lookup_elem(&snat_targets, &from);
 }
 
 static __always_inline struct steer_datagram steer_datagram(const struct steer_packet *p)

@@ -127,6 +127,12 @@ enum sluice_address_kind {
 	SLUICE_ADDRESS_NODE,
 };
 
+// What an endpoint may send, as its address alone tells: bits.
+enum {
+	SLUICE_SENDS_TO_CLIENTS = 1 << 0, // nat
+	SLUICE_SENDS_TO_SNAT = 1 << 1,    // fullnat: to the addresses that we send from
+};
+
 struct sluice_vlans {
 	uint64_t ids[4096 / 64];
 };
@@ -151,7 +157,7 @@ struct sluice_snapshot {
 
 	// What later fragments are known by stands in the first two as well, as targets without
 	// port and protocol: virtual addresses (-> SLUICE_ADDRESS_VIRTUAL), the host's own with
-	// node ports (-> SLUICE_ADDRESS_NODE); endpoints' addresses (-> 0).
+	// node ports (-> SLUICE_ADDRESS_NODE); endpoints' addresses (-> SLUICE_SENDS_*).
 	const struct sluice_target_table *frontend_table; // target -> frontend id
 	const struct sluice_target_table *return_table;   // target -> index into returns
 	const struct sluice_target_table *local_table;    // host's own addresses (port, protocol 0)

@@ -191,7 +191,7 @@ static struct frame frame_build(const struct shape *shape)
 
 // The sets: VIP:8080/TCP, VIP:53/UDP, HOST:30854/TCP (a node port); BACKEND:80/TCP; and the same
 // of IPv6. Local addresses: HOST, and the VIPs, as they are on lo. Fullnat sends from HOST and
-// SNAT, ports 1024-32767, to FARM:80/TCP.
+// SNAT, ports 1024-32767, to FARM:80/TCP, which is known without its port, too.
 static const struct row {
 	const char *what;
 	enum verdict expected;
@@ -261,6 +261,22 @@ static const struct row {
         {"last fragment of a backend's ping",
          PASS,
          {FROM_BACKEND, .fragment = 185, .protocol = IPPROTO_ICMP}},
+        {"last fragment to us, at the host's own address", OURS, {FROM_FARM, .fragment = 185}},
+        {"last fragment to us, at the host's own address, IPv6",
+         OURS,
+         {FROM_FARM6, .extensions = {IPPROTO_FRAGMENT}, .fragment = 185}},
+        {"last fragment to us, at an address for that",
+         OURS,
+         {FROM_FARM, .destination = SNAT, .fragment = 185}},
+        {"last fragment of fullnat's endpoint to who spoke to it directly",
+         PASS,
+         {FROM_FARM, .destination = CLIENT, .fragment = 185}},
+        {"last fragment of anybody to an address for that",
+         PASS,
+         {TO_VIP, .destination = SNAT, .fragment = 185}},
+        {"last fragment of its ping to the host",
+         PASS,
+         {FROM_FARM, .fragment = 185, .protocol = IPPROTO_ICMP}},
         {"answer of a backend", OURS, {FROM_BACKEND}},
         {"answer of a backend, IPv6", OURS, {FROM_BACKEND6}},
         {"answer of a backend to a client's port that looks like the VIP's",
@@ -528,6 +544,8 @@ static void fill(struct bpf_object *o)
 		insert(o, STEER_SNAT_ADDRESSES, &t.address);
 		t = target(a[3], 80, IPPROTO_TCP);
 		insert(o, STEER_SNAT_TARGETS, &t);
+		t = target(a[3], 0, 0);
+		insert(o, STEER_SNAT_TARGETS, &t);
 		t = target(a[1], 80, IPPROTO_TCP);
 		insert(o, STEER_RETURN_TARGETS, &t);
 		insert(o, STEER_RETURN_ADDRESSES, &t.address);
@@ -652,6 +670,17 @@ static const struct row steps[] = {
          {TO_VIP, .destination = HOST, .destination_port = 30854, FIRST, .id = 4}},
         {"its last", OURS, {TO_VIP, .destination = HOST, LAST, .id = 4}},
         {"last of another's to the host", PASS, {TO_VIP, .destination = HOST, LAST, .id = 5}},
+        {"an answer to us", OURS, {FROM_FARM, FIRST, .id = 6}},
+        {"its last", OURS, {FROM_FARM, LAST, .id = 6}},
+        {"an answer to the host itself",
+         PASS,
+         {FROM_FARM, .destination_port = 50000, FIRST, .id = 7}},
+        {"its second", PASS, {FROM_FARM, MIDDLE, .id = 7}},
+        {"its last", PASS, {FROM_FARM, LAST, .id = 7}},
+        {"an answer to the host itself, IPv6",
+         PASS,
+         {FROM_FARM6, .destination_port = 50000, FIRST, OF6(7)}},
+        {"its last, IPv6", PASS, {FROM_FARM6, LAST, OF6(7)}},
         {"node port, IPv6",
          OURS,
          {TO_VIP6, .destination = HOST6, .destination_port = 30854, FIRST, OF6(4)}},

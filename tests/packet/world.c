@@ -200,7 +200,7 @@ static struct sluice_target_table *make_returns(struct world *w)
 	for (uint32_t slot = 0; slot < w->snapshot.endpoint_count; slot++) {
 		const struct sluice_endpoint *e = &w->endpoints[slot];
 		struct sluice_target address = e->target;
-		uint32_t end;
+		uint32_t end, sends;
 
 		if (e->generation == 0)
 			continue;
@@ -210,7 +210,11 @@ static struct sluice_target_table *make_returns(struct world *w)
 		sluice_target_table_set(t, &e->target, slot);
 		address.port = 0;
 		address.protocol = 0;
-		sluice_target_table_set(t, &address, 0);
+		sends = sluice_target_table_get(t, sluice_target_view(&address), address.family);
+		if (sends == SLUICE_TARGET_NONE)
+			sends = 0;
+		sends |= end > at ? SLUICE_SENDS_TO_CLIENTS : SLUICE_SENDS_TO_SNAT;
+		sluice_target_table_set(t, &address, sends);
 		at = end;
 	}
 	return t;
