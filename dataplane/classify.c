@@ -67,9 +67,8 @@ SLUICE_INLINE bool find_return(const struct sluice_pipeline *ctx, struct sluice_
 	return true;
 }
 
-// A client's packet: which flow is it of? Fullnat's flows have a table of their own. false: it has
-// a verdict.
-SLUICE_INLINE bool classify_in(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+// A client's packet: which flow is it of? Fullnat's flows have a table of their own.
+SLUICE_INLINE void classify_in(const struct sluice_pipeline *ctx, struct sluice_packet *p,
                                uint16_t frontend, enum sluice_family family)
 {
 	struct sluice_target_view client = sluice_packet_target(p, SLUICE_SOURCE, family);
@@ -77,11 +76,6 @@ SLUICE_INLINE bool classify_in(const struct sluice_pipeline *ctx, struct sluice_
 	p->frontend = frontend;
 	p->forwarding = ctx->snapshot->frontends[frontend].forwarding;
 	if (__builtin_expect(p->forwarding == SLUICE_FORWARD_FULLNAT, 0)) {
-		// Of a datagram in pieces both ends would have to be known without ports.
-		if (p->fragment) {
-			sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
-			return false;
-		}
 		p->key = sluice_snat_key(ctx->snat, client, frontend, family);
 		p->hash = sluice_snat_hash(ctx->snat, p->key);
 		sluice_snat_prefetch(ctx->snat, p->hash);
@@ -90,7 +84,6 @@ SLUICE_INLINE bool classify_in(const struct sluice_pipeline *ctx, struct sluice_
 		p->hash = sluice_flow_hash(ctx->flows, p->key);
 		sluice_flow_prefetch(ctx->flows, p->hash);
 	}
-	return true;
 }
 
 SLUICE_INLINE bool is_snat(const struct sluice_snapshot *s, const struct sluice_packet *p,
@@ -108,14 +101,12 @@ SLUICE_INLINE bool is_snat(const struct sluice_snapshot *s, const struct sluice_
 SLUICE_INLINE void classify_snat(const struct sluice_pipeline *ctx, struct sluice_burst *b,
                                  struct sluice_packet *p, enum sluice_family family)
 {
-	if (p->fragment) {
-		sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
-		return;
-	}
 	p->key = sluice_snat_fingerprint(ctx->snat, sluice_packet_target(p, SLUICE_SOURCE, family),
 	                                 sluice_packet_target(p, SLUICE_DESTINATION, family),
 	                                 family);
 	p->forwarding = SLUICE_FORWARD_FULLNAT;
+	if (__builtin_expect(p->fragment, 0))
+		return; // reunite.c
 	sluice_snat_return_prefetch(ctx->snat, p->key);
 	b->snat[b->snat_count++] = p;
 }
@@ -188,8 +179,8 @@ SLUICE_INLINE void classify_one(const struct sluice_pipeline *ctx, struct sluice
 			sluice_packet_drop(p, SLUICE_DROP_VLAN);
 			return;
 		}
-		if (classify_in(ctx, p, (uint16_t)found, family))
-			b->in[b->in_count++] = p;
+		classify_in(ctx, p, (uint16_t)found, family);
+		b->in[b->in_count++] = p;
 	} else if (family == SLUICE_IPV4) {
 		classify_source_v4(ctx, b, p);
 	} else {

@@ -45,6 +45,21 @@ bool sluice_forward_snat_client(const struct sluice_pipeline *ctx, uint64_t fing
 // verdict.
 void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst *b);
 
+// Fragments of a fullnat service, first ones and later ones, go on one by one and not by the
+// bursts' lists, so that whole packets are none the slower for them.
+//
+// Client to endpoint: p as for `in`. Gives it a verdict.
+void sluice_forward_piece_in(struct sluice_pipeline *ctx, struct sluice_packet *p);
+
+// Who is the client of a first one, classified, from an endpoint to a SNAT address? false: it is
+// nobody's flow, and has a verdict.
+bool sluice_forward_piece_client(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+                                 struct sluice_snat_return *out);
+
+// Endpoint to client. Gives it a verdict.
+void sluice_forward_piece_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                                 const struct sluice_snat_return *client);
+
 // Sends an ICMP error about what an endpoint was sent from a SNAT address on to the client. reply:
 // a reply to the packet that is quoted, classified. A verdict of PASS stays where it is nobody's.
 void sluice_forward_snat_error(struct sluice_pipeline *ctx, struct sluice_packet *p,

@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "dataplane/checksum.h"
 #include "dataplane/parse.h"
 
-// In a bit of the packed value that the flow table does not use.
+// In bits of the packed value that the flow table does not use.
 static const uint64_t done = 1 << 20;
+
+enum {
+	OWNER_SHIFT = 21, // 3 bits
+};
 
 // ---- the map
 
@@ -57,27 +62,39 @@ static const uint8_t *header_v6(const struct sluice_packet *p)
 	return h;
 }
 
-static uint64_t key_v4(const struct sluice_hash_key *key, const struct sluice_packet *p)
+static uint64_t hash_addresses_v4(const struct sluice_hash_key *key, const struct sluice_packet *p)
 {
 	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
 	uint64_t addresses;
 
 	memcpy(&addresses, ip->source, 8);
-	return sluice_hash_fold(sluice_hash_fold(addresses ^ key->k[0], key->k[1]) ^ key->k[2],
+	return sluice_hash_fold(addresses ^ key->k[0], key->k[1]);
+}
+
+static uint64_t hash_addresses_v6(const struct sluice_hash_key *key, const struct sluice_packet *p)
+{
+	const struct sluice_ipv6 *ip = sluice_packet_l3(p);
+	uint64_t words[4], h;
+
+	memcpy(words, ip->source, 32);
+	h = sluice_hash_fold(words[0] ^ key->k[0], words[1] ^ key->k[1]);
+	return sluice_hash_fold(words[2] ^ key->k[2] ^ h, words[3] ^ key->k[3]);
+}
+
+static uint64_t key_v4(const struct sluice_hash_key *key, const struct sluice_packet *p)
+{
+	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
+
+	return sluice_hash_fold(hash_addresses_v4(key, p) ^ key->k[2],
 	                        ((uint32_t)ip->id << 8 | ip->protocol) ^ key->k[3]);
 }
 
 static uint64_t key_v6(const struct sluice_hash_key *key, const struct sluice_packet *p)
 {
-	const struct sluice_ipv6 *ip = sluice_packet_l3(p);
-	uint64_t words[4], h;
 	uint32_t id;
 
-	memcpy(words, ip->source, 32);
 	memcpy(&id, header_v6(p) + 4, 4);
-	h = sluice_hash_fold(words[0] ^ key->k[0], words[1] ^ key->k[1]);
-	h = sluice_hash_fold(words[2] ^ key->k[2] ^ h, words[3] ^ key->k[3]);
-	return sluice_hash_fold(h ^ key->k[1], id ^ key->k[2]);
+	return sluice_hash_fold(hash_addresses_v6(key, p) ^ key->k[1], id ^ key->k[2]);
 }
 
 void sluice_fragments_key(const struct sluice_flow_table *map, struct sluice_packet *p)
@@ -88,34 +105,75 @@ void sluice_fragments_key(const struct sluice_flow_table *map, struct sluice_pac
 	p->hash = sluice_flow_hash(map, p->key);
 }
 
-// Whether an entry still means what it meant. A number without an owner belongs to service 0 in
-// the snapshot's arrays, so owners are looked for.
+static uint64_t pack(const struct sluice_fragment_way *way, uint32_t now)
+{
+	struct sluice_flow_value v = {
+	        .slot = way->owner == SLUICE_FRAGMENT_SNAT_IN ? way->port : way->slot,
+	        .generation = way->owner == SLUICE_FRAGMENT_SNAT_RETURN ? way->port : way->frontend,
+	        .state = SLUICE_FLOW_PROBATION,
+	        .seen = now,
+	};
+
+	return sluice_flow_pack(v) | (uint64_t)way->owner << OWNER_SHIFT;
+}
+
+static struct sluice_fragment_way unpack(uint64_t packed)
+{
+	struct sluice_flow_value v = sluice_flow_unpack(packed);
+	struct sluice_fragment_way way = {
+	        .owner = packed >> OWNER_SHIFT & 7,
+	        .frontend = v.generation,
+	        .slot = v.slot,
+	};
+
+	if (way.owner == SLUICE_FRAGMENT_SNAT_IN)
+		way.port = (uint16_t)v.slot;
+	else if (way.owner == SLUICE_FRAGMENT_SNAT_RETURN)
+		way.port = v.generation;
+	return way;
+}
+
+// A number without an owner belongs to service 0 in the snapshot's arrays, so owners are looked
+// for.
+static bool is_frontend(const struct sluice_snapshot *s, uint16_t frontend,
+                        enum sluice_family family)
+{
+	return frontend < s->frontend_count && s->frontends[frontend].target.family == family;
+}
+
+static bool is_endpoint(const struct sluice_snapshot *s, uint32_t slot)
+{
+	return slot < s->endpoint_count && s->endpoints[slot].generation != 0;
+}
+
+// Whether an entry still means what it meant.
 static bool is_binding(const struct sluice_flow_table *map, const struct sluice_snapshot *s,
                        enum sluice_family family, uint64_t packed, uint32_t now)
 {
-	struct sluice_flow_value v = sluice_flow_unpack(packed);
-	uint16_t frontend = v.generation;
+	struct sluice_fragment_way way = unpack(packed);
 
 	if (sluice_flow_expired(map, packed, now))
 		return false;
-	if (frontend == 0)
+	switch (way.owner) {
+	case SLUICE_FRAGMENT_SERVICE:
+		return is_frontend(s, way.frontend, family) && is_endpoint(s, way.slot) &&
+		       s->frontends[way.frontend].service == s->endpoints[way.slot].service;
+	case SLUICE_FRAGMENT_SNAT_IN:
+		return is_frontend(s, way.frontend, family) &&
+		       s->frontends[way.frontend].forwarding == SLUICE_FORWARD_FULLNAT;
+	case SLUICE_FRAGMENT_SNAT_RETURN:
+		return is_endpoint(s, way.slot) && s->endpoints[way.slot].target.family == family;
+	default:
 		return true;
-	return frontend < s->frontend_count && v.slot < s->endpoint_count &&
-	       s->frontends[frontend].target.family == family &&
-	       s->endpoints[v.slot].generation != 0 &&
-	       s->frontends[frontend].service == s->endpoints[v.slot].service;
+	}
 }
 
 void sluice_fragments_learn(struct sluice_flow_table *map, const struct sluice_snapshot *s,
-                            const struct sluice_packet *p, uint32_t now)
+                            const struct sluice_packet *p, const struct sluice_fragment_way *way,
+                            uint32_t now)
 {
 	struct sluice_flow_ref ref = sluice_flow_find(map, p->key, p->hash);
-	uint64_t value = sluice_flow_pack((struct sluice_flow_value){
-	        .slot = p->frontend ? p->slot : 0,
-	        .generation = p->frontend,
-	        .state = SLUICE_FLOW_PROBATION,
-	        .seen = now,
-	});
+	uint64_t value = pack(way, now);
 
 	if (ref.entry) {
 		bool binding = is_binding(map, s, p->family, ref.value, now);
@@ -131,13 +189,11 @@ void sluice_fragments_learn(struct sluice_flow_table *map, const struct sluice_s
 // One more fragment of a datagram in progress.
 static void follow(struct sluice_flow_ref *ref, bool last)
 {
-	struct sluice_flow_value v = sluice_flow_unpack(ref->value);
-	uint64_t value;
+	uint64_t value = ref->value & ~((uint64_t)0xf << SLUICE_FLOW_STATE_SHIFT);
 
 	if (ref->value & done)
 		return;
-	v.state = last ? SLUICE_FLOW_PROBATION : SLUICE_FLOW_ESTABLISHED;
-	value = sluice_flow_pack(v) | (last ? done : 0);
+	value |= last ? done : (uint64_t)SLUICE_FLOW_ESTABLISHED << SLUICE_FLOW_STATE_SHIFT;
 	if (value != ref->value)
 		sluice_flow_update(ref, value);
 }
@@ -150,23 +206,59 @@ static bool is_last(const struct sluice_packet *p)
 	return !(header_v6(p)[3] & SLUICE_FRAGMENT_MORE_V6);
 }
 
-enum sluice_fragment_owner sluice_fragments_find(const struct sluice_flow_table *map,
+struct sluice_fragment_way sluice_fragments_find(const struct sluice_flow_table *map,
                                                  const struct sluice_snapshot *s,
-                                                 struct sluice_packet *p, uint32_t now)
+                                                 const struct sluice_packet *p, uint32_t now)
 {
 	struct sluice_flow_ref ref = sluice_flow_find(map, p->key, p->hash);
-	struct sluice_flow_value v;
 
 	if (!ref.entry || !is_binding(map, s, p->family, ref.value, now))
-		return SLUICE_FRAGMENT_UNKNOWN;
-	v = sluice_flow_unpack(ref.value);
+		return (struct sluice_fragment_way){.owner = SLUICE_FRAGMENT_UNKNOWN};
 	follow(&ref, is_last(p));
-	if (v.generation == 0)
-		return SLUICE_FRAGMENT_KERNEL;
-	p->frontend = v.generation;
-	p->slot = v.slot;
-	p->forwarding = s->frontends[p->frontend].forwarding;
-	return SLUICE_FRAGMENT_SERVICE;
+	return unpack(ref.value);
+}
+
+// ---- ids
+//
+// A host numbers the datagrams that it sends to another one so that no two under way have the same
+// number: that is how the other one puts fragments together (RFC 791, RFC 6864, RFC 8200). Behind
+// an address that stands for many the numbers are those of many hosts, who know nothing of each
+// other: two clients' datagrams to one endpoint, or two endpoints' to one client, would be mixed.
+//
+// So each pair of hosts has its numbers shuffled, by a secret: none of a pair's datagrams meets
+// another one of its own, and one of another pair's by chance alone, 1 in 2^16 (IPv6: 2^32), as
+// for a host that numbers at random. All fragments of a datagram get the same number whichever
+// worker takes them.
+
+// Shuffles the numbers of that many bits. Each step can be undone, so that no two become the same.
+static uint32_t shuffle(uint64_t pair, uint32_t id, unsigned bits)
+{
+	uint32_t mask = UINT32_MAX >> (32 - bits);
+
+	for (unsigned round = 0; round < 3; round++) {
+		id = (id + (uint32_t)pair) * ((uint32_t)(pair >> 32) | 1) & mask;
+		id ^= id >> bits / 2;
+		pair = sluice_hash_fold(pair, 0x9e3779b97f4a7c15);
+	}
+	return id;
+}
+
+void sluice_fragments_renumber(const struct sluice_flow_table *map, const struct sluice_packet *p)
+{
+	if (p->family == SLUICE_IPV4) {
+		struct sluice_ipv4 *ip = sluice_packet_l3(p);
+		uint16_t old = ip->id;
+
+		ip->id = (uint16_t)shuffle(hash_addresses_v4(&map->key, p), old, 16);
+		ip->checksum = sluice_checksum_update(ip->checksum, old, ip->id);
+	} else {
+		uint8_t *at = (uint8_t *)header_v6(p) + 4;
+		uint32_t id;
+
+		memcpy(&id, at, 4);
+		id = shuffle(hash_addresses_v6(&map->key, p), id, 32);
+		memcpy(at, &id, 4);
+	}
 }
 
 // ---- the hold

@@ -6,9 +6,20 @@
 //
 // The map says where: a flow table (flow_table.h) of its own, one for the host, so that it does
 // not matter which worker takes which fragment. Key: a keyed fingerprint of what a host gathers
-// fragments by (RFC 791, RFC 8200: addresses, id, with IPv4 the protocol). Value: the endpoint's
-// slot and, in place of its generation, the frontend's id; frontend 0: the kernel's. An entry
-// lives for no longer than slots and frontend ids that were freed are kept back (control/slots.h).
+// fragments by (RFC 791, RFC 8200: addresses, id, with IPv4 the protocol). Value: whose it is, and
+// what a later fragment lacks, in the places of slot and generation:
+//
+//   SERVICE       the endpoint's slot, the frontend's id
+//   SNAT_IN       the client's port, the frontend's id
+//   SNAT_RETURN   the endpoint's slot, which has its port; the port of ours that it sent to
+//
+// With these a later fragment of fullnat has all that a whole packet has, and is looked up in the
+// table of its flows (snat_table.h) as one: by both addresses and ports, so that an entry that was
+// given to another flow meanwhile is not taken for its own. It goes where a whole packet would go
+// at that moment; where the flow is gone that is nowhere.
+//
+// An entry lives for no longer than slots and frontend ids that were freed are kept back
+// (control/slots.h).
 //
 //   on probation  the first fragment was seen
 //   established   a later one, too: nobody pushes the entry out, and another first fragment of
@@ -37,8 +48,18 @@ enum {
 
 enum sluice_fragment_owner {
 	SLUICE_FRAGMENT_UNKNOWN, // the first one was not seen
-	SLUICE_FRAGMENT_SERVICE, // the packet has its frontend, slot and forwarding mode
 	SLUICE_FRAGMENT_KERNEL,
+	SLUICE_FRAGMENT_SERVICE,     // either way, of any mode but fullnat
+	SLUICE_FRAGMENT_SNAT_IN,     // fullnat: a client's
+	SLUICE_FRAGMENT_SNAT_RETURN, // an endpoint's, to an address of ours
+};
+
+// What the map says of a datagram.
+struct sluice_fragment_way {
+	uint8_t owner;     // enum sluice_fragment_owner
+	uint16_t frontend; // SERVICE, SNAT_IN: id
+	uint16_t port;     // SNAT_IN: the client's; SNAT_RETURN: ours; network byte order
+	uint32_t slot;     // SERVICE, SNAT_RETURN: the endpoint's
 };
 
 // Makes an empty map in memory of its own. -errno.
@@ -48,15 +69,19 @@ void sluice_fragments_close(struct sluice_flow_table *map);
 // The datagram of a fragment, of either kind: sets p->key and p->hash.
 void sluice_fragments_key(const struct sluice_flow_table *map, struct sluice_packet *p);
 
-// A first fragment with its key goes to p->frontend and p->slot; frontend 0: to the kernel. Any
-// worker, any time, as the next.
+// A first fragment with its key goes this way. Any worker, any time, as the next.
 void sluice_fragments_learn(struct sluice_flow_table *map, const struct sluice_snapshot *s,
-                            const struct sluice_packet *p, uint32_t now);
+                            const struct sluice_packet *p, const struct sluice_fragment_way *way,
+                            uint32_t now);
 
-// Where a later fragment with its key goes.
-enum sluice_fragment_owner sluice_fragments_find(const struct sluice_flow_table *map,
+// Which way a later fragment with its key goes.
+struct sluice_fragment_way sluice_fragments_find(const struct sluice_flow_table *map,
                                                  const struct sluice_snapshot *s,
-                                                 struct sluice_packet *p, uint32_t now);
+                                                 const struct sluice_packet *p, uint32_t now);
+
+// Gives a fragment that still has the addresses it came with, of either kind, the id that it leaves
+// with where its source becomes an address that stands for many: see fragments.c.
+void sluice_fragments_renumber(const struct sluice_flow_table *map, const struct sluice_packet *p);
 
 // ---- the hold
 

@@ -70,7 +70,7 @@ void sluice_pipeline_run_pieces(struct sluice_pipeline *ctx, struct sluice_packe
 
 void sluice_classify(const struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_track(struct sluice_pipeline *ctx, struct sluice_burst *b);
-void sluice_reunite(const struct sluice_pipeline *ctx, struct sluice_burst *b);
+void sluice_reunite(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_forward(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_icmp(struct sluice_pipeline *ctx, struct sluice_burst *b);
 

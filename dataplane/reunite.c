@@ -14,6 +14,7 @@
 #include "dataplane/belong.h"
 #include "dataplane/forward.h"
 #include "dataplane/fragments.h"
+#include "dataplane/track.h"
 
 enum claim {
 	CLAIM_NONE, // the kernel's
@@ -48,21 +49,74 @@ static enum claim claim(const struct sluice_snapshot *s, const struct sluice_pac
 	return p->family == SLUICE_IPV4 ? claim_of(s, p, SLUICE_IPV4) : claim_of(s, p, SLUICE_IPV6);
 }
 
-// Packets that get an answer, or go no further, have a verdict already.
-static void learn(const struct sluice_pipeline *ctx, struct sluice_packet *p)
+// ---- first fragments
+
+static void learn(const struct sluice_pipeline *ctx, const struct sluice_packet *p,
+                  const struct sluice_fragment_way *way)
 {
-	if (p->verdict == SLUICE_VERDICT_PASS) {
-		// Later ones of other protocols are the kernel's without being asked for here.
-		if ((p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP) ||
-		    claim(ctx->snapshot, p) != CLAIM_OURS)
-			return;
-		p->frontend = 0;
-	} else if (p->verdict != SLUICE_VERDICT_NONE) {
+	struct sluice_packet first = *p; // whose own key is still needed
+
+	sluice_fragments_key(ctx->fragments, &first);
+	sluice_fragments_learn(ctx->fragments, ctx->snapshot, &first, way, ctx->now);
+}
+
+// Later ones of other protocols are the kernel's without being asked for here.
+static void pass(const struct sluice_pipeline *ctx, const struct sluice_packet *p)
+{
+	static const struct sluice_fragment_way way = {.owner = SLUICE_FRAGMENT_KERNEL};
+
+	if ((p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP) &&
+	    claim(ctx->snapshot, p) == CLAIM_OURS)
+		learn(ctx, p, &way);
+}
+
+// Of a client, tracked.
+static void send_in(struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	struct sluice_fragment_way way = {.owner = SLUICE_FRAGMENT_SNAT_IN,
+	                                  .frontend = p->frontend,
+	                                  .port = sluice_packet_port(p, SLUICE_SOURCE)};
+
+	learn(ctx, p, &way);
+	sluice_forward_piece_in(ctx, p);
+}
+
+// Of an endpoint, to an address of ours.
+static void send_return(struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	struct sluice_fragment_way way = {.owner = SLUICE_FRAGMENT_SNAT_RETURN,
+	                                  .port = sluice_packet_port(p, SLUICE_DESTINATION)};
+	struct sluice_snat_return client;
+
+	if (!sluice_forward_piece_client(ctx, p, &client)) {
+		if (p->verdict == SLUICE_VERDICT_PASS)
+			pass(ctx, p);
 		return;
 	}
-	sluice_fragments_key(ctx->fragments, p);
-	sluice_fragments_learn(ctx->fragments, ctx->snapshot, p, ctx->now);
+	way.slot = client.slot;
+	learn(ctx, p, &way);
+	sluice_forward_piece_return(ctx, p, &client);
 }
+
+// Packets that get an answer, or go no further, have a verdict already.
+static void lead(struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	struct sluice_fragment_way way = {
+	        .owner = SLUICE_FRAGMENT_SERVICE, .frontend = p->frontend, .slot = p->slot};
+
+	if (p->verdict == SLUICE_VERDICT_PASS)
+		pass(ctx, p);
+	else if (p->verdict != SLUICE_VERDICT_NONE)
+		return;
+	else if (p->forwarding != SLUICE_FORWARD_FULLNAT)
+		learn(ctx, p, &way);
+	else if (p->frontend)
+		send_in(ctx, p);
+	else
+		send_return(ctx, p);
+}
+
+// ---- later ones
 
 // Which way the first fragment went. The service's forwarding mode may be another since: fullnat,
 // which has to know the ports, or one whose endpoints answer clients directly.
@@ -83,33 +137,104 @@ void sluice_reunite_one(const struct sluice_snapshot *s, struct sluice_burst *b,
 		p->verdict = SLUICE_VERDICT_PASS;
 }
 
-static void follow(const struct sluice_pipeline *ctx, struct sluice_burst *b,
-                   struct sluice_packet *p)
+static void go_on(const struct sluice_snapshot *s, struct sluice_burst *b, struct sluice_packet *p,
+                  const struct sluice_fragment_way *way)
+{
+	p->frontend = way->frontend;
+	p->slot = way->slot;
+	p->forwarding = s->frontends[way->frontend].forwarding;
+	sluice_reunite_one(s, b, p);
+}
+
+// A client's: its port and the frontend make the key of its flow. false: that is gone.
+static bool go_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                  const struct sluice_fragment_way *way)
+{
+	bool v4 = p->family == SLUICE_IPV4;
+	struct sluice_target_view client =
+	        v4 ? sluice_packet_address(p, SLUICE_SOURCE, SLUICE_IPV4)
+	           : sluice_packet_address(p, SLUICE_SOURCE, SLUICE_IPV6);
+	struct sluice_packet found = *p;
+
+	client.port = way->port;
+	found.frontend = way->frontend;
+	found.forwarding = SLUICE_FORWARD_FULLNAT;
+	found.key = v4 ? sluice_snat_key(ctx->snat, client, way->frontend, SLUICE_IPV4)
+	               : sluice_snat_key(ctx->snat, client, way->frontend, SLUICE_IPV6);
+	found.hash = sluice_snat_hash(ctx->snat, found.key);
+	if (!sluice_track_snat_peek(ctx, &found))
+		return false;
+	*p = found;
+	sluice_forward_piece_in(ctx, p);
+	return true;
+}
+
+SLUICE_INLINE uint64_t fingerprint(const struct sluice_pipeline *ctx, const struct sluice_packet *p,
+                                   const struct sluice_target *endpoint, uint16_t port,
+                                   struct sluice_target_view *from, enum sluice_family family)
+{
+	struct sluice_target_view to = sluice_packet_address(p, SLUICE_DESTINATION, family);
+
+	*from = sluice_packet_address(p, SLUICE_SOURCE, family);
+	from->port = endpoint->port;
+	to.port = port;
+	from->protocol = to.protocol = endpoint->protocol;
+	return sluice_snat_fingerprint(ctx->snat, *from, to, family);
+}
+
+// An endpoint's: its port and ours make the fingerprint of the flow.
+static bool go_back(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                    const struct sluice_fragment_way *way)
+{
+	const struct sluice_target *endpoint = &ctx->snapshot->endpoints[way->slot].target;
+	struct sluice_snat_return client;
+	struct sluice_target_view from;
+	uint64_t print = p->family == SLUICE_IPV4
+	                         ? fingerprint(ctx, p, endpoint, way->port, &from, SLUICE_IPV4)
+	                         : fingerprint(ctx, p, endpoint, way->port, &from, SLUICE_IPV6);
+
+	if (!sluice_forward_snat_client(ctx, print, from, p->family, &client))
+		return false;
+	sluice_forward_piece_return(ctx, p, &client);
+	return true;
+}
+
+// One whose flow is gone is as good as one whose first did not come.
+static void go_by_flow(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                       const struct sluice_fragment_way *way)
+{
+	if (!(way->owner == SLUICE_FRAGMENT_SNAT_IN ? go_in(ctx, p, way) : go_back(ctx, p, way)))
+		p->verdict = SLUICE_VERDICT_HOLD;
+}
+
+static void follow(struct sluice_pipeline *ctx, struct sluice_burst *b, struct sluice_packet *p)
 {
 	enum claim c = claim(ctx->snapshot, p);
-	enum sluice_fragment_owner owner;
+	struct sluice_fragment_way way;
 
 	if (c == CLAIM_NONE) {
 		p->verdict = SLUICE_VERDICT_PASS;
 		return;
 	}
 	sluice_fragments_key(ctx->fragments, p);
-	owner = sluice_fragments_find(ctx->fragments, ctx->snapshot, p, ctx->now);
-	if (owner == SLUICE_FRAGMENT_UNKNOWN && c != CLAIM_NODE)
+	way = sluice_fragments_find(ctx->fragments, ctx->snapshot, p, ctx->now);
+	if (way.owner == SLUICE_FRAGMENT_UNKNOWN && c != CLAIM_NODE)
 		p->verdict = SLUICE_VERDICT_HOLD;
-	else if (owner != SLUICE_FRAGMENT_SERVICE)
+	else if (way.owner <= SLUICE_FRAGMENT_KERNEL)
 		p->verdict = SLUICE_VERDICT_PASS;
 	else if (sluice_is_foreign_vlan(ctx->snapshot, p))
 		sluice_packet_drop(p, SLUICE_DROP_VLAN);
+	else if (way.owner == SLUICE_FRAGMENT_SERVICE)
+		go_on(ctx->snapshot, b, p, &way);
 	else
-		sluice_reunite_one(ctx->snapshot, b, p);
+		go_by_flow(ctx, p, &way);
 }
 
-void sluice_reunite(const struct sluice_pipeline *ctx, struct sluice_burst *b)
+void sluice_reunite(struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
 	for (unsigned i = 0; i < b->count; i++)
 		if (b->packets[i].fragment == SLUICE_FRAGMENT_FIRST)
-			learn(ctx, &b->packets[i]);
+			lead(ctx, &b->packets[i]);
 	for (unsigned i = 0; i < b->count; i++)
 		if (b->packets[i].fragment == SLUICE_FRAGMENT_LATER &&
 		    b->packets[i].verdict == SLUICE_VERDICT_NONE)

@@ -8,6 +8,7 @@
 
 #include "dataplane/egress.h"
 #include "dataplane/forward.h"
+#include "dataplane/fragments.h"
 #include "dataplane/icmp.h"
 #include "dataplane/rewrite.h"
 #include "dataplane/snat_table.h"
@@ -213,7 +214,7 @@ void sluice_forward_snat(struct sluice_pipeline *ctx, const struct sluice_burst 
 	}
 }
 
-// ---- ICMP errors: both ends of the quote change, and of the error itself those that are the same
+// ---- one end at a time, as slowly as it is seldom
 
 // An end of a packet: what stands there, or comes there.
 struct end {
@@ -237,25 +238,99 @@ static struct end end_of_target(const struct sluice_target *t)
 	return end_of(&t->address, t->port);
 }
 
-static struct end end_of_quote(const struct sluice_packet *quote, enum sluice_side side)
+static struct end end_of_side(const struct sluice_packet *p, enum sluice_side side)
 {
-	bool v4 = quote->family == SLUICE_IPV4;
-	const uint8_t *wire = v4 ? sluice_packet_wire(quote, side, SLUICE_IPV4)
-	                         : sluice_packet_wire(quote, side, SLUICE_IPV6);
+	bool v4 = p->family == SLUICE_IPV4;
+	const uint8_t *wire = v4 ? sluice_packet_wire(p, side, SLUICE_IPV4)
+	                         : sluice_packet_wire(p, side, SLUICE_IPV6);
 	struct sluice_address a;
 	uint32_t network;
 
 	memcpy(&network, wire, 4);
 	a = v4 ? sluice_address_from_v4(network) : sluice_address_from_v6(wire);
-	return end_of(&a, sluice_packet_port(quote, side));
+	return end_of(&a, sluice_packet_port(p, side));
 }
+
+// ---- fragments: later ones have addresses alone; the checksum in the first one is over all of the
+// datagram, and follows as a whole packet's does
+
+static void change_side(const struct sluice_packet *p, enum sluice_side side, const struct end *to)
+{
+	struct end from = end_of_side(p, side); // of a later fragment the address alone
+	struct sluice_change c = {
+	        .to = &to->target,
+	        .old_address = from.address,
+	        .old_transport = from.transport,
+	        .new_address = to->address,
+	        .new_transport = to->transport,
+	};
+
+	if (p->family == SLUICE_IPV4)
+		sluice_change_network(p, side, &c, SLUICE_IPV4);
+	else
+		sluice_change_network(p, side, &c, SLUICE_IPV6);
+	sluice_change_transport(p, side, &c);
+}
+
+static void send_piece(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+                       const struct end *source, const struct end *destination,
+                       const struct sluice_adjacency *a)
+{
+	enum sluice_family family = p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6;
+
+	if (!sluice_packet_may_leave(p, a, family))
+		return;
+	sluice_fragments_renumber(ctx->fragments, p);
+	change_side(p, SLUICE_SOURCE, source);
+	change_side(p, SLUICE_DESTINATION, destination);
+	sluice_icmp_hop(p);
+	sluice_egress(p, a);
+}
+
+void sluice_forward_piece_in(struct sluice_pipeline *ctx, struct sluice_packet *p)
+{
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	const struct sluice_snat_address *from =
+	        &ctx->snapshot->snat->addresses[sluice_snat_address_of(p->key)];
+	struct end source = end_of(&from->target.address, sluice_snat_port_of(p->key));
+	struct end destination = end_of_target(&e->target);
+
+	sluice_forward_count_in(ctx, p);
+	send_piece(ctx, p, &source, &destination, &e->adjacency);
+}
+
+bool sluice_forward_piece_client(const struct sluice_pipeline *ctx, struct sluice_packet *p,
+                                 struct sluice_snat_return *out)
+{
+	if (p->family == SLUICE_IPV4 ? find_client(ctx, p, out, SLUICE_IPV4)
+	                             : find_client(ctx, p, out, SLUICE_IPV6))
+		return true;
+	give_up(ctx->snapshot, p);
+	return false;
+}
+
+void sluice_forward_piece_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                                 const struct sluice_snat_return *client)
+{
+	const struct sluice_adjacency *adjacencies[SLUICE_BURST];
+	struct end source = end_of_target(&ctx->snapshot->frontends[client->frontend].target);
+	struct end destination = end_of(&client->client, client->port);
+
+	p->frontend = client->frontend;
+	p->slot = client->slot;
+	sluice_route_to(ctx->snapshot, &client->client, 1, adjacencies);
+	sluice_forward_count_out(ctx, p);
+	send_piece(ctx, p, &source, &destination, adjacencies[0]);
+}
+
+// ---- ICMP errors: both ends of the quote change, and of the error itself those that are the same
 
 // Puts `to` on a side of the error, and on the other one of the quote.
 static void change_end(struct sluice_packet *p, struct sluice_packet *quote, enum sluice_side side,
                        const struct end *to)
 {
 	struct end from =
-	        end_of_quote(quote, side == SLUICE_SOURCE ? SLUICE_DESTINATION : SLUICE_SOURCE);
+	        end_of_side(quote, side == SLUICE_SOURCE ? SLUICE_DESTINATION : SLUICE_SOURCE);
 	struct sluice_change c = {
 	        .to = &to->target,
 	        .old_address = from.address,

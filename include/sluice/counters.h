@@ -35,7 +35,7 @@ static inline uint64_t sluice_counter_read(const sluice_counter *c)
 	X(TRUNCATED, "truncated", "shorter than its own headers say")                              \
 	X(BAD_HEADER, "bad_header", "a version, length or header chain that cannot be")            \
 	X(FRAGMENT, "fragment",                                                                    \
-	  "a fragment whose first one did not come in time, or of a fullnat service")              \
+	  "a fragment whose first one did not come in time, or went no further")                   \
 	X(VLAN, "vlan", "tagged with a VLAN that the host has no interface for")                   \
 	X(NOT_OURS, "not_ours", "no service's traffic, on a port that has no kernel face")         \
 	X(TTL_EXPIRED, "ttl_expired", "TTL or hop limit used up")                                  \

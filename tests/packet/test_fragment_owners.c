@@ -265,7 +265,7 @@ static void test_forwarding_changes_between_fragments(void **state)
 	assert_memory_equal(o.frame.bytes + 14, in[1].bytes + 14, in[1].length - 14);
 	assert_int_equal(fate(w, &out[1]), SLUICE_VERDICT_PASS);
 
-	// By fullnat no datagram goes in pieces.
+	// By fullnat the ports would have to be known, and nobody kept them.
 	w->frontends[1].forwarding = SLUICE_FORWARD_FULLNAT;
 	assert_int_equal(dropped_as(w, &in[n - 1]), SLUICE_DROP_FRAGMENT);
 	assert_int_equal(dropped_as(w, &out[n - 1]), SLUICE_DROP_FRAGMENT);

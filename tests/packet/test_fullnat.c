@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Forwarding mode fullnat: both ends of every packet, both ways, against frames that are built from
-// scratch; what has no flow, no port, or comes in pieces; ICMP errors about either way.
+// scratch; what has no flow or no port; ICMP errors about either way.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -202,17 +202,6 @@ static void test_no_port_left_is_a_named_drop(void **state)
 	snat_world_free(s);
 }
 
-static void test_fragments_are_dropped(void **state)
-{
-	struct snat_world *s = snat_world_of(world_new(), FIRST_PORT, LAST_PORT);
-	struct frame_fields f = from_client(&paths[1], 40000);
-
-	(void)state;
-	f.fragment = 0x2000;
-	expect_verdict(s, &f, SLUICE_VERDICT_DROP, SLUICE_DROP_FRAGMENT);
-	snat_world_free(s);
-}
-
 static void error_frame(struct frame *f, const struct frame_fields *outer,
                         const struct frame_fields *quoted)
 {
@@ -301,7 +290,6 @@ int main(void)
 	        cmocka_unit_test(test_udp_without_checksum_stays_without),
 	        cmocka_unit_test(test_the_hosts_own_traffic_is_the_kernels),
 	        cmocka_unit_test(test_no_port_left_is_a_named_drop),
-	        cmocka_unit_test(test_fragments_are_dropped),
 	        cmocka_unit_test(test_errors_reach_the_client),
 	        cmocka_unit_test(test_errors_reach_the_endpoint),
 	};

@@ -38,6 +38,7 @@ static int setup(void **state)
 		f->frontends[i].service = f->endpoints[i].service = SERVICE;
 		f->frontends[i].target.family = SLUICE_IPV4;
 		f->endpoints[i].generation = 7;
+		f->endpoints[i].target.family = SLUICE_IPV4;
 	}
 	f->snapshot.frontends = f->frontends;
 	f->snapshot.endpoints = f->endpoints;
@@ -97,32 +98,52 @@ static uint64_t key_of(const struct fixture *f, struct sluice_packet *p)
 	return p->key;
 }
 
-static void learn(struct fixture *f, uint32_t source, uint16_t id, uint16_t number, uint32_t now)
+static void learn_way(struct fixture *f, uint32_t source, uint16_t id,
+                      const struct sluice_fragment_way *way, uint32_t now)
 {
 	struct bytes b;
 	struct sluice_packet *p = v4(&b, source, id, true);
 
-	p->frontend = number;
-	p->slot = number;
 	sluice_fragments_key(&f->map, p);
-	sluice_fragments_learn(&f->map, &f->snapshot, p, now);
+	sluice_fragments_learn(&f->map, &f->snapshot, p, way, now);
 }
 
-// The number it was learned with; -1: unknown.
-static int find(struct fixture *f, uint32_t source, uint16_t id, bool more, uint32_t now)
+// To the service's endpoint and frontend of this number; 0: to the kernel.
+static void learn(struct fixture *f, uint32_t source, uint16_t id, uint16_t number, uint32_t now)
+{
+	struct sluice_fragment_way way = {
+	        .owner = number ? SLUICE_FRAGMENT_SERVICE : SLUICE_FRAGMENT_KERNEL,
+	        .frontend = number,
+	        .slot = number,
+	};
+
+	learn_way(f, source, id, &way, now);
+}
+
+static struct sluice_fragment_way find_way(const struct fixture *f, uint32_t source, uint16_t id,
+                                           bool more, uint32_t now)
 {
 	struct bytes b;
 	struct sluice_packet *p = v4(&b, source, id, more);
 
 	sluice_fragments_key(&f->map, p);
-	switch (sluice_fragments_find(&f->map, &f->snapshot, p, now)) {
+	return sluice_fragments_find(&f->map, &f->snapshot, p, now);
+}
+
+// The number it was learned with; -1: unknown.
+static int find(struct fixture *f, uint32_t source, uint16_t id, bool more, uint32_t now)
+{
+	struct sluice_fragment_way way = find_way(f, source, id, more, now);
+
+	switch (way.owner) {
 	case SLUICE_FRAGMENT_UNKNOWN:
 		return -1;
 	case SLUICE_FRAGMENT_KERNEL:
 		return 0;
 	default:
-		assert_int_equal(p->slot, p->frontend);
-		return p->frontend;
+		assert_int_equal(way.owner, SLUICE_FRAGMENT_SERVICE);
+		assert_int_equal(way.slot, way.frontend);
+		return way.frontend;
 	}
 }
 
@@ -245,6 +266,38 @@ static void numbers_that_mean_another_bind_nothing(void **state)
 	assert_int_equal(find(f, 1, 2, true, NOW), 7);
 }
 
+// Fullnat's, either way: with a port in the place of a number.
+static void flows_are_told_with_their_ports(void **state)
+{
+	struct fixture *f = *state;
+	struct sluice_fragment_way in = {
+	        .owner = SLUICE_FRAGMENT_SNAT_IN, .frontend = 5, .port = 0xfffe};
+	struct sluice_fragment_way out = {
+	        .owner = SLUICE_FRAGMENT_SNAT_RETURN, .slot = 6, .port = 0xfffd};
+	struct sluice_fragment_way way;
+
+	f->frontends[5].forwarding = SLUICE_FORWARD_FULLNAT;
+	learn_way(f, 1, 1, &in, NOW);
+	learn_way(f, 2, 1, &out, NOW);
+	for (unsigned i = 0; i < 3; i++) { // in progress, and when it is through
+		way = find_way(f, 1, 1, i == 0, NOW);
+		assert_int_equal(way.owner, SLUICE_FRAGMENT_SNAT_IN);
+		assert_int_equal(way.frontend, 5);
+		assert_int_equal(way.port, 0xfffe);
+		way = find_way(f, 2, 1, i == 0, NOW);
+		assert_int_equal(way.owner, SLUICE_FRAGMENT_SNAT_RETURN);
+		assert_int_equal(way.slot, 6);
+		assert_int_equal(way.port, 0xfffd);
+	}
+	f->frontends[5].forwarding = SLUICE_FORWARD_NAT;
+	assert_int_equal(find_way(f, 1, 1, true, NOW).owner, SLUICE_FRAGMENT_UNKNOWN);
+	f->endpoints[6].generation = 0;
+	assert_int_equal(find_way(f, 2, 1, true, NOW).owner, SLUICE_FRAGMENT_UNKNOWN);
+	f->endpoints[6].generation = 7;
+	f->endpoints[6].target.family = SLUICE_IPV6;
+	assert_int_equal(find_way(f, 2, 1, true, NOW).owner, SLUICE_FRAGMENT_UNKNOWN);
+}
+
 static void floods_push_out_no_datagram_in_progress(void **state)
 {
 	enum {
@@ -307,6 +360,75 @@ static void map_agrees_with_an_array(void **state)
 			m->done |= !more;
 		}
 	}
+}
+
+// ---- ids
+
+static uint16_t renumbered(const struct fixture *f, uint32_t source, uint16_t id)
+{
+	struct bytes b;
+	const struct sluice_packet *p = v4(&b, source, id, true);
+
+	sluice_fragments_renumber(&f->map, p);
+	memcpy(&id, b.data + 14 + 4, 2);
+	return id;
+}
+
+// What one host numbers with no number twice has no number twice; and two hosts, however far one is
+// behind the other, meet as rarely as if both drew their numbers.
+static void ids_are_shuffled_for_each_host(void **state)
+{
+	enum { IDS = 1 << 16, HOSTS = 60, DISTANCES = 30, MOST = 20 }; // 1 is expected
+	static uint16_t ids[HOSTS][IDS];
+	const struct fixture *f = *state;
+
+	for (unsigned host = 0; host < HOSTS; host++) {
+		static bool seen[IDS];
+
+		memset(seen, 0, sizeof(seen));
+		for (unsigned i = 0; i < IDS; i++) {
+			ids[host][i] = renumbered(f, 1 + host, htons((uint16_t)i));
+			assert_false(seen[ids[host][i]]);
+			seen[ids[host][i]] = true;
+		}
+	}
+	for (unsigned host = 1; host < HOSTS; host++) {
+		for (unsigned distance = 0; distance < DISTANCES; distance++) {
+			unsigned met = 0;
+
+			for (unsigned i = 0; i < IDS; i++)
+				met += ids[0][i] == ids[host][(i + distance) % IDS];
+			assert_in_range(met, 0, MOST);
+		}
+	}
+}
+
+static void ids_of_ipv6_are_shuffled_too(void **state)
+{
+	enum { IDS = 1 << 16 };
+	const struct fixture *f = *state;
+	uint64_t *ids = malloc(2 * IDS * sizeof(*ids));
+	struct bytes b;
+
+	assert_non_null(ids);
+	for (unsigned i = 0; i < 2 * IDS; i++) {
+		const struct sluice_packet *p = v6(&b, i % 3 ? 0 : 2);
+		uint32_t id = i / 2;
+		uint8_t *at = b.data + 14 + (i % 3 ? 44 : 60);
+
+		b.data[14 + 23] = i % 2; // last byte of the source
+		memcpy(at, &id, 4);
+		sluice_fragments_renumber(&f->map, p);
+		memcpy(&id, at, 4);
+		ids[i % 2 * IDS + i / 2] = id;
+	}
+	for (unsigned host = 0; host < 2; host++) {
+		qsort(&ids[host * IDS], IDS, sizeof(*ids), compare);
+		for (unsigned i = 1; i < IDS; i++)
+			assert_true(ids[host * IDS + i] != ids[host * IDS + i - 1]);
+	}
+	assert_true(memcmp(ids, &ids[IDS], IDS * sizeof(*ids)) != 0);
+	free(ids);
 }
 
 // ---- the hold
@@ -430,8 +552,11 @@ int main(void)
 	        TEST(datagrams_live_for_two_seconds),
 	        TEST(overlaps_change_nothing_until_the_last_is_through),
 	        TEST(numbers_that_mean_another_bind_nothing),
+	        TEST(flows_are_told_with_their_ports),
 	        TEST(floods_push_out_no_datagram_in_progress),
 	        TEST(map_agrees_with_an_array),
+	        TEST(ids_are_shuffled_for_each_host),
+	        TEST(ids_of_ipv6_are_shuffled_too),
 	        TEST(one_source_has_a_share_of_the_hold),
 	        TEST(ipv6_sources_share_by_network),
 	        TEST(hold_agrees_with_an_array),
