@@ -7,6 +7,8 @@ serve PORT [backward]      echoes each datagram, and each TCP connection once it
 udp ADDRESS PORT N [SIZE [SOURCE]]
                            N sockets, one after the other, send SIZE (8000) random bytes and must
                            get them back: no second try. From SOURCE: backward
+twins ADDRESS PORT N SOURCE SOURCE
+                           N times two sockets whose datagrams have one number, fragments by turns
 tcp ADDRESS PORT BYTES     the same over one connection
 later SOURCE ADDRESS N     N last fragments of datagrams whose others never come; identified by 1
                            to N, so that SOURCE must have sent nothing else to ADDRESS
@@ -74,14 +76,18 @@ def next_number():
     return int(time.monotonic() * 1000) & 0xFFFF
 
 
-def send_backward(source, destination, payload):
+def fragments(source, destination, payload, number):
     whole = datagram(source, destination, payload)
-    number = next_number()
+    for offset in range(0, len(whole), PIECE):
+        data = whole[offset:offset + PIECE]
+        yield fragment(source[0], destination[0], number, offset, data, offset + PIECE < len(whole))
+
+
+def send_backward(source, destination, payload):
+    pieces = list(fragments(source, destination, payload, next_number()))
     with raw_socket(source[0]) as raw:
-        for offset in reversed(range(0, len(whole), PIECE)):
-            data = whole[offset:offset + PIECE]
-            raw.sendto(fragment(source[0], destination[0], number, offset, data,
-                                offset + PIECE < len(whole)), (destination[0], 0))
+        for piece in reversed(pieces):
+            raw.sendto(piece, (destination[0], 0))
 
 
 def asked_address(control):
@@ -149,12 +155,33 @@ def ask_udp(address, port, size=SIZE, source=None):
             send_backward(s.getsockname()[:2], (address, port), payload)
         else:
             s.send(payload)
-        try:
-            answer = s.recv(65535)
-        except OSError as error:
-            print(f"{s.getsockname()}: {error}", file=sys.stderr)
-            return False
-        return answer == payload
+        return answers(s, payload)
+
+
+def answers(s, payload):
+    try:
+        answer = s.recv(65535)
+    except OSError as error:
+        print(f"{s.getsockname()}: {error}", file=sys.stderr)
+        return False
+    return answer == payload
+
+
+def ask_twins(address, port, sources):
+    number = next_number()
+    payloads = [os.urandom(SIZE) for _ in sources]
+    sockets = [socket.socket(family_of(address), socket.SOCK_DGRAM) for _ in sources]
+    for s, source in zip(sockets, sources):
+        s.settimeout(15)
+        s.bind((source, 0))
+        s.connect((address, port))
+    pieces = [fragments(s.getsockname()[:2], (address, port), payload, number)
+              for s, payload in zip(sockets, payloads)]
+    with raw_socket(address) as raw:
+        for turn in zip(*pieces):
+            for piece in turn:
+                raw.sendto(piece, (address, 0))
+    return all([answers(s, payload) for s, payload in zip(sockets, payloads)])
 
 
 def ask_tcp(address, port, size):
@@ -179,6 +206,8 @@ def main():
         serve(int(rest[0]), rest[1:] == ["backward"])
     elif what == "udp":
         print(sum(ask_udp(rest[0], int(rest[1]), *rest[3:]) for _ in range(int(rest[2]))))
+    elif what == "twins":
+        print(sum(ask_twins(rest[0], int(rest[1]), rest[3:]) for _ in range(int(rest[2]))))
     elif what == "tcp":
         print("same" if ask_tcp(rest[0], int(rest[1]), int(rest[2])) else "different")
     elif what == "later":
