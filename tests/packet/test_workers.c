@@ -22,6 +22,7 @@
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
 #include "pieces.h"
+#include "snat_world.h"
 #include "world.h"
 
 enum {
@@ -346,6 +347,7 @@ static void start_workers(struct fixture *f, unsigned count)
 	        .lcores = f->eal.worker_lcores,
 	        .worker_count = count,
 	        .flows = &f->world->flows,
+	        .snat = f->world->pipeline.snat,
 	};
 
 	f->dataplane = sluice_dataplane_new(&config);
@@ -512,14 +514,24 @@ static unsigned send_firsts_last(const struct fixture *f)
 	return now_ms() - begin < SLUICE_HOLD_MS ? n : 0;
 }
 
-static void fragments_find_their_first_at_the_other_worker(void **state)
+// snat: who owns the world, where it is fullnat's; else NULL.
+static void free_world(struct fixture *f, struct snat_world *snat)
 {
-	struct fixture *f = *state;
+	if (snat)
+		snat_world_free(snat);
+	else
+		world_free(f->world);
+}
+
+static void find_first_at_the_other_worker(struct fixture *f, bool fullnat)
+{
+	struct snat_world *snat = NULL;
 	unsigned n = 0;
 
 	for (unsigned try = 0; n == 0; try++) {
 		assert_in_range(try, 0, 20);
 		make_world(f);
+		snat = fullnat ? snat_world_of(f->world, 20000, 29999) : NULL;
 		start_workers(f, 2);
 		n = send_firsts_last(f);
 		if (n > 0)
@@ -528,7 +540,7 @@ static void fragments_find_their_first_at_the_other_worker(void **state)
 		       received(f, 1) < transmitted(f)) // nothing is left for the next try
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		sluice_dataplane_free(f->dataplane);
-		world_free(f->world);
+		free_world(f, snat);
 	}
 	wait_received(f, FRAGMENT_CLIENTS * n);
 	assert_int_equal(transmitted(f), FRAGMENT_CLIENTS * n);
@@ -539,7 +551,17 @@ static void fragments_find_their_first_at_the_other_worker(void **state)
 		assert_int_equal(packets_in(f, slot) % n, 0);
 	assert_conserved(f);
 	sluice_dataplane_free(f->dataplane);
-	world_free(f->world);
+	free_world(f, snat);
+}
+
+static void fragments_find_their_first_at_the_other_worker(void **state)
+{
+	find_first_at_the_other_worker(*state, false);
+}
+
+static void fragments_of_fullnat_find_their_flow_at_the_other_worker(void **state)
+{
+	find_first_at_the_other_worker(*state, true);
 }
 
 static void fragments_without_a_first_are_dropped(void **state)
@@ -684,6 +706,7 @@ int main(void)
 	        cmocka_unit_test(an_unresolved_flood_does_not_hold_up_control),
 	        cmocka_unit_test(flows_outlive_a_change_of_the_worker_count),
 	        cmocka_unit_test(fragments_find_their_first_at_the_other_worker),
+	        cmocka_unit_test(fragments_of_fullnat_find_their_flow_at_the_other_worker),
 	        cmocka_unit_test(fragments_without_a_first_are_dropped),
 	        cmocka_unit_test(packets_that_are_too_big_are_cut),
 	        cmocka_unit_test(pieces_wait_for_a_next_hop),
