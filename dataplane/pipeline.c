@@ -50,8 +50,7 @@ void sluice_pipeline_run_pieces(struct sluice_pipeline *ctx, struct sluice_packe
 	struct sluice_burst b;
 
 	burst_begin(&b, pieces, count);
-	for (unsigned i = 0; i < count; i++)
-		sluice_reunite_one(ctx->snapshot, &b, &pieces[i]);
+	sluice_reunite_pieces(ctx, &b);
 	sluice_forward(ctx, &b);
 	for (unsigned i = 0; i < count; i++)
 		count_drop(ctx, &pieces[i]);

@@ -79,10 +79,9 @@ void sluice_icmp(struct sluice_pipeline *ctx, struct sluice_burst *b);
 void sluice_classify_one(const struct sluice_pipeline *ctx, struct sluice_burst *b,
                          struct sluice_packet *p);
 
-// One fragment of which frontend, slot and forwarding mode are known: puts it on the list of its
-// direction or gives it a verdict.
-void sluice_reunite_one(const struct sluice_snapshot *s, struct sluice_burst *b,
-                        struct sluice_packet *p);
+// A burst of the pieces of one packet, of which frontend, slot and forwarding mode are known: puts
+// each on the list of its direction or gives it a verdict.
+void sluice_reunite_pieces(struct sluice_pipeline *ctx, struct sluice_burst *b);
 
 // The endpoint that a client's packet, classified, would go to, without leaving a trace of it.
 // false: there is none.

@@ -55,16 +55,13 @@ static bool is_told_of_mtu(const struct sluice_packet *p)
 
 // As a router would, and so that it helps: the first piece has the ports and the checksum, which
 // are rewritten, and no piece ends behind what an offset can say.
-static bool may_be_cut(const struct sluice_pipeline *ctx, const struct sluice_packet *p)
+static bool may_be_cut(const struct sluice_packet *p)
 {
 	const struct sluice_ipv4 *ip = sluice_packet_l3(p);
 	uint32_t field, header, payload;
 
 	if (p->family != SLUICE_IPV4 || p->head != p->length || p->mtu < SLUICE_MTU_LEAST_V4 ||
 	    (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
-		return false;
-	// Its fragments are dropped (reunite.c).
-	if (ctx->snapshot->frontends[p->frontend].forwarding == SLUICE_FORWARD_FULLNAT)
 		return false;
 	field = ntohs(ip->fragment);
 	header = (ip->version_ihl & 0x0f) * 4U;
@@ -80,7 +77,7 @@ static bool may_be_cut(const struct sluice_pipeline *ctx, const struct sluice_pa
 // an endpoint goes by is the quote.
 void sluice_refuse_size(struct sluice_pipeline *ctx, struct sluice_packet *p)
 {
-	if (may_be_cut(ctx, p))
+	if (may_be_cut(p))
 		p->verdict = SLUICE_VERDICT_SPLIT;
 	else if (is_told_of_mtu(p) && sluice_answer_possible(p) && within_budget(ctx))
 		sluice_answer_error(p, &sluice_answer_too_big, p->mtu);

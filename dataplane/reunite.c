@@ -118,18 +118,22 @@ static void lead(struct sluice_pipeline *ctx, struct sluice_packet *p)
 
 // ---- later ones
 
-// Which way the first fragment went. The service's forwarding mode may be another since: fullnat,
-// which has to know the ports, or one whose endpoints answer clients directly.
-void sluice_reunite_one(const struct sluice_snapshot *s, struct sluice_burst *b,
-                        struct sluice_packet *p)
+static bool is_to_frontend(const struct sluice_snapshot *s, const struct sluice_packet *p)
 {
 	const struct sluice_address *virtual = &s->frontends[p->frontend].target.address;
 	unsigned size;
 	const uint8_t *wire = sluice_address_wire(virtual, &size);
 
+	return memcmp(sluice_packet_wire(p, SLUICE_DESTINATION, p->family), wire, size) == 0;
+}
+
+// Which way the first fragment went. The service's forwarding mode may be another since: fullnat,
+// which has to know the ports, or one whose endpoints answer clients directly.
+static void go_on(const struct sluice_snapshot *s, struct sluice_burst *b, struct sluice_packet *p)
+{
 	if (p->forwarding == SLUICE_FORWARD_FULLNAT)
 		sluice_packet_drop(p, SLUICE_DROP_FRAGMENT);
-	else if (memcmp(sluice_packet_wire(p, SLUICE_DESTINATION, p->family), wire, size) == 0)
+	else if (is_to_frontend(s, p))
 		b->in[b->in_count++] = p;
 	else if (sluice_forward_answers(p->forwarding))
 		b->returns[b->return_count++] = p;
@@ -137,13 +141,13 @@ void sluice_reunite_one(const struct sluice_snapshot *s, struct sluice_burst *b,
 		p->verdict = SLUICE_VERDICT_PASS;
 }
 
-static void go_on(const struct sluice_snapshot *s, struct sluice_burst *b, struct sluice_packet *p,
-                  const struct sluice_fragment_way *way)
+static void go_by_service(const struct sluice_snapshot *s, struct sluice_burst *b,
+                          struct sluice_packet *p, const struct sluice_fragment_way *way)
 {
 	p->frontend = way->frontend;
 	p->slot = way->slot;
 	p->forwarding = s->frontends[way->frontend].forwarding;
-	sluice_reunite_one(s, b, p);
+	go_on(s, b, p);
 }
 
 // A client's: its port and the frontend make the key of its flow. false: that is gone.
@@ -195,6 +199,7 @@ static bool go_back(struct sluice_pipeline *ctx, struct sluice_packet *p,
 
 	if (!sluice_forward_snat_client(ctx, print, from, p->family, &client))
 		return false;
+	p->key = print; // should it be cut: return_pieces()
 	sluice_forward_piece_return(ctx, p, &client);
 	return true;
 }
@@ -225,7 +230,7 @@ static void follow(struct sluice_pipeline *ctx, struct sluice_burst *b, struct s
 	else if (sluice_is_foreign_vlan(ctx->snapshot, p))
 		sluice_packet_drop(p, SLUICE_DROP_VLAN);
 	else if (way.owner == SLUICE_FRAGMENT_SERVICE)
-		go_on(ctx->snapshot, b, p, &way);
+		go_by_service(ctx->snapshot, b, p, &way);
 	else
 		go_by_flow(ctx, p, &way);
 }
@@ -239,4 +244,39 @@ void sluice_reunite(struct sluice_pipeline *ctx, struct sluice_burst *b)
 		if (b->packets[i].fragment == SLUICE_FRAGMENT_LATER &&
 		    b->packets[i].verdict == SLUICE_VERDICT_NONE)
 			follow(ctx, b, &b->packets[i]);
+}
+
+// ---- what was cut here
+
+// Fullnat's answers: key is the fingerprint of the flow.
+static void return_pieces(struct sluice_pipeline *ctx, struct sluice_burst *b)
+{
+	const struct sluice_packet *p = b->packets;
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	struct sluice_snat_return client;
+	bool known = sluice_forward_snat_client(ctx, p->key, sluice_target_view(&e->target),
+	                                        p->family, &client);
+
+	for (unsigned i = 0; i < b->count; i++) {
+		if (known)
+			sluice_forward_piece_return(ctx, &b->packets[i], &client);
+		else
+			sluice_packet_drop(&b->packets[i], SLUICE_DROP_NO_RETURN_FLOW);
+	}
+}
+
+void sluice_reunite_pieces(struct sluice_pipeline *ctx, struct sluice_burst *b)
+{
+	bool in = is_to_frontend(ctx->snapshot, b->packets);
+
+	if (b->packets->forwarding == SLUICE_FORWARD_FULLNAT && !in) {
+		return_pieces(ctx, b);
+		return;
+	}
+	for (unsigned i = 0; i < b->count; i++) {
+		if (b->packets->forwarding == SLUICE_FORWARD_FULLNAT)
+			sluice_forward_piece_in(ctx, &b->packets[i]);
+		else
+			go_on(ctx->snapshot, b, &b->packets[i]);
+	}
 }

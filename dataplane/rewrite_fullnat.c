@@ -272,14 +272,15 @@ static void change_side(const struct sluice_packet *p, enum sluice_side side, co
 	sluice_change_transport(p, side, &c);
 }
 
+static bool may_leave(struct sluice_packet *p, const struct sluice_adjacency *a)
+{
+	return sluice_packet_may_leave(p, a, p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6);
+}
+
 static void send_piece(const struct sluice_pipeline *ctx, struct sluice_packet *p,
                        const struct end *source, const struct end *destination,
                        const struct sluice_adjacency *a)
 {
-	enum sluice_family family = p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6;
-
-	if (!sluice_packet_may_leave(p, a, family))
-		return;
 	sluice_fragments_renumber(ctx->fragments, p);
 	change_side(p, SLUICE_SOURCE, source);
 	change_side(p, SLUICE_DESTINATION, destination);
@@ -295,6 +296,8 @@ void sluice_forward_piece_in(struct sluice_pipeline *ctx, struct sluice_packet *
 	struct end source = end_of(&from->target.address, sluice_snat_port_of(p->key));
 	struct end destination = end_of_target(&e->target);
 
+	if (!may_leave(p, &e->adjacency))
+		return;
 	sluice_forward_count_in(ctx, p);
 	send_piece(ctx, p, &source, &destination, &e->adjacency);
 }
@@ -319,6 +322,8 @@ void sluice_forward_piece_return(struct sluice_pipeline *ctx, struct sluice_pack
 	p->frontend = client->frontend;
 	p->slot = client->slot;
 	sluice_route_to(ctx->snapshot, &client->client, 1, adjacencies);
+	if (!may_leave(p, adjacencies[0]))
+		return;
 	sluice_forward_count_out(ctx, p);
 	send_piece(ctx, p, &source, &destination, adjacencies[0]);
 }

@@ -47,7 +47,9 @@ expect "packets made by cutting" "$(split)" 280
 expect "TCP" "$(fragments tcp "$VIP" 80 $((4 << 20)))" same
 [ "$(split)" -gt 2000 ] || fail "only $(split) packets of TCP were cut"
 [ "$(gathered backend5)" -gt 0 ] || fail "backend5 put nothing together"
-expect "connections by UDP" "$(metrics sluice_service_connections_total service=echo)" 160
+# One for each socket, but where two in a row were given the same port.
+connections=$(metrics sluice_service_connections_total service=echo)
+((connections > 150 && connections <= 160)) || fail "$connections connections by UDP, of 160"
 
 # Now the way back is the narrower one.
 ip -n "$(netns lb)" link set eth0 mtu 1000

@@ -89,4 +89,18 @@ fragments backend7 later 172.17.0.7 172.17.0.1 200
 expect "datagrams beside" "$(fragments client udp "$VIP" 53 20)" 20
 wait_for 10 dropped_is fragment 400 || fail "$(dropped fragment) of 400 fragments dropped"
 expect "drops" "$(metrics sluice_dropped_packets_total)" 400
+
+# What does not fit the way to the endpoints is cut; their answers they cut themselves.
+on client sysctl -qw net.ipv4.ip_no_pmtu_disc=1
+for n in "${BACKENDS[@]}"; do
+	ip -n "$(netns "backend$n")" route add 172.17.0.1 dev eth0 mtu lock 1300
+done
+ip -n "$(netns lb)" link set eth1 mtu 1300
+wait_up echo 4
+expect "datagrams of 1472 bytes" "$(fragments client udp "$VIP" 53 40 1472)" 40
+expect "packets made by cutting" "$(metrics sluice_split_packets_total)" 40
+# Five of 1500 bytes and a small one.
+expect "datagrams of 8000 bytes" "$(fragments client udp "$VIP" 53 40)" 40
+expect "packets made by cutting" "$(metrics sluice_split_packets_total)" 240
+expect "drops" "$(metrics sluice_dropped_packets_total)" 400
 finish

@@ -371,13 +371,13 @@ static void expect_cut_again(struct world *w, const struct frame_fields *in,
 	unsigned n = pieces_split(in, 7, pieces), made = 0;
 	struct gathering g = {0};
 
-	frame_build(&expected, out);
-	set16(expected.bytes + 18, 7);
-	set16(expected.bytes + 24, 0);
-	set16(expected.bytes + 24, 65535U - frame_sum(expected.bytes + 14, 20, 0));
 	made += cut(w, &pieces[0], SLUICE_VERDICT_TRANSMIT, &g);
 	for (unsigned i = 1; i < n; i++)
 		made += cut(w, &pieces[backward ? n - i : i], SLUICE_VERDICT_TRANSMIT, &g);
+	frame_build(&expected, out);
+	memcpy(expected.bytes + 18, g.id, 2); // which all have, and fullnat chose
+	set16(expected.bytes + 24, 0);
+	set16(expected.bytes + 24, 65535U - frame_sum(expected.bytes + 14, 20, 0));
 	assert_true(made > 2 * n);
 	expect_frame(backward ? "backward" : "in order", &expected, NARROW_MTU, &g);
 }
@@ -523,7 +523,6 @@ static void test_what_cannot_be_cut_is_dropped(void **state)
 {
 	struct frame_fields in = {FROM_CLIENT, VIP(10, 53), .protocol = UDP, .payload = 200};
 	struct world *w = world_new();
-	struct snat_world *s;
 	struct outcome o;
 	struct frame f;
 
@@ -557,9 +556,94 @@ static void test_what_cannot_be_cut_is_dropped(void **state)
 	world_run_one(w, &f, &o);
 	assert_int_equal(o.packet.verdict, SLUICE_VERDICT_DROP);
 	assert_int_equal(o.packet.reason, SLUICE_DROP_TOO_BIG);
-	// A fullnat service's fragments lead nowhere.
-	s = snat_world_of(w, 20000, 20255);
-	expect_dropped(w, &in);
+	world_free(w);
+}
+
+// ---- fullnat
+
+#define NARROW_CLIENT .source = "198.51.102.9", .source_port = 40000
+#define NARROW_ASKS(n)                                                                             \
+	.mac_to = HOST_0, .mac_from = GATEWAY, NARROW_CLIENT, VIP(n, 53), .protocol = UDP
+#define ANSWER_TO(port)                                                                            \
+	.mac_to = HOST_1, .mac_from = BACKEND, .source = "172.17.0.5", .source_port = 5353,        \
+	.destination = "172.17.0.1", .destination_port = (port), .protocol = UDP
+
+static void test_fullnat_both_ways(void **state)
+{
+	struct frame_fields in = {NARROW_ASKS(10), .payload = 500, .id = 7};
+	struct frame_fields ask = {NARROW_ASKS(1), .payload = 20};
+	struct snat_world *s = snat_world_of(world_new(), 20000, 20255);
+	struct gathering g = {0};
+	struct frame f, expected;
+	struct outcome o;
+
+	(void)state;
+	frame_build(&f, &in);
+	assert_int_equal(cut(s->w, &f, SLUICE_VERDICT_TRANSMIT, &g), 7);
+	struct frame_fields to = {.mac_to = BACKEND,
+	                          .mac_from = HOST_1,
+	                          .ttl = 63,
+	                          .source = "172.17.0.1",
+	                          .source_port = (uint16_t)get16(g.data),
+	                          REAL(10, 5353),
+	                          .protocol = UDP,
+	                          .payload = 500,
+	                          .id = (uint16_t)get16(g.id)};
+
+	assert_in_range(to.source_port, 20000, 20255);
+	frame_build(&expected, &to);
+	expect_frame("to an endpoint", &expected, NARROW_MTU, &g);
+
+	frame_build(&f, &ask);
+	world_run_one(s->w, &f, &o);
+	assert_int_equal(o.packet.verdict, SLUICE_VERDICT_TRANSMIT);
+	struct frame_fields answer = {ANSWER_TO((uint16_t)get16(o.packet.data + 34)),
+	                              .payload = 1001};
+
+	frame_build(&f, &answer);
+	g = (struct gathering){0};
+	assert_int_equal(cut(s->w, &f, SLUICE_VERDICT_TRANSMIT, &g), 13);
+	struct frame_fields back = {TO_CLIENT,         .source = "10.96.0.1",
+	                            .source_port = 53, .protocol = UDP,
+	                            .payload = 1001,   .id = (uint16_t)get16(g.id)};
+
+	frame_build(&expected, &back);
+	expect_frame("to a client", &expected, NARROW_MTU, &g);
+
+	in.payload = to.payload = answer.payload = back.payload = 2000;
+	for (unsigned backward = 0; backward < 2; backward++) {
+		expect_cut_again(s->w, &in, &to, backward);
+		expect_cut_again(s->w, &answer, &back, backward);
+	}
+	snat_world_free(s);
+}
+
+// Its flow is looked up once more for the pieces: it may be gone then.
+static void test_fullnat_without_its_flow(void **state)
+{
+	struct frame_fields ask = {NARROW_ASKS(1), .payload = 20};
+	struct snat_world *s = snat_world_of(world_new(), 20000, 20255);
+	struct sluice_packet p, pieces[SLUICE_BURST];
+	struct outcome o;
+	struct frame f;
+	unsigned n;
+
+	(void)state;
+	frame_build(&f, &ask);
+	world_run_one(s->w, &f, &o);
+	struct frame_fields answer = {ANSWER_TO((uint16_t)get16(o.packet.data + 34)),
+	                              .payload = 1001};
+
+	frame_build(&f, &answer);
+	to_be_cut(s->w, &f, &p);
+	s->w->endpoints[p.slot].generation = 0;
+	n = sluice_split(&s->w->pipeline, &p, pieces);
+	assert_int_equal(n, 13);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(pieces[i].verdict, SLUICE_VERDICT_DROP);
+		rte_pktmbuf_free(pieces[i].buffer);
+	}
+	assert_int_equal(sluice_counter_read(&s->w->counters.drops[SLUICE_DROP_NO_RETURN_FLOW]), n);
 	snat_world_free(s);
 }
 
@@ -624,6 +708,8 @@ int main(void)
 	        cmocka_unit_test(test_pieces_keep_to_their_flow),
 	        cmocka_unit_test(test_a_packet_counts_as_one_flow),
 	        cmocka_unit_test(test_what_cannot_be_cut_is_dropped),
+	        cmocka_unit_test(test_fullnat_both_ways),
+	        cmocka_unit_test(test_fullnat_without_its_flow),
 	        cmocka_unit_test(test_without_buffers_it_is_one_drop),
 	        cmocka_unit_test(test_pieces_leave_as_packets_do),
 	};
