@@ -55,6 +55,23 @@ static unsigned most_queues(const json_t *ports)
 	return (unsigned)most;
 }
 
+// As the host is prepared for: each card of a bond has queues of its own.
+static size_t count_ports(const json_t *ports)
+{
+	char card[SLUICE_BDF_SIZE];
+	const json_t *port;
+	size_t i, count = 0;
+
+	json_array_foreach (ports, i, port) {
+		unsigned cards = 1;
+
+		while (sluice_doctor_card(port, cards, card))
+			cards++;
+		count += cards;
+	}
+	return count;
+}
+
 const char *sluice_doctor_setup(const struct sluice_doctor *d, char out[static SLUICE_HOST_TEXT])
 {
 	const json_t *ports = json_object_get(d->status, "ports");
@@ -64,7 +81,7 @@ const char *sluice_doctor_setup(const struct sluice_doctor *d, char out[static S
 
 	used = (size_t)snprintf(out, SLUICE_HOST_TEXT,
 	                        "sluice-host-setup --apply --ports %zu --queues %u --flows %.20s",
-	                        json_array_size(ports), most_queues(ports),
+	                        count_ports(ports), most_queues(ports),
 	                        sluice_text_count(flows, "capacity").text);
 	json_array_foreach (workers, i, worker) {
 		unsigned core = sluice_doctor_core(worker);

@@ -247,6 +247,16 @@ class Doctor(WithDaemon, Examined):
         self.port["device"] = f"bond:802.3ad,{CARD},0000:04:00.0"
         self.finds(("driver", "problem", "port 0000:04:00.0", "no such card", "sluice-nic list"))
 
+    def test_each_card_of_a_bond_needs_pages(self):
+        self.port["device"] = f"bond:802.3ad,{CARD},0000:04:00.0"
+        (self.host.root / "sys/bus/pci/devices/0000:04:00.0").mkdir()
+        self.host.link("sys/bus/pci/devices/0000:04:00.0/driver", "../../../bus/pci/drivers/vfio-pci")
+        self.host.link("sys/bus/pci/devices/0000:04:00.0/iommu_group",
+                       "../../../../kernel/iommu_groups/7")
+        self.finds()
+        self.host.write("sys/devices/system/cpu/isolated", "")
+        self.finds(("isolation", "warning", "workers", "not isolated: 2,3;", "--ports 2 --queues 2"))
+
     def test_member_without_a_link(self):
         self.port["members"] = [{"name": CARD, "up": True}, {"name": "0000:04:00.0", "up": True}]
         self.finds()
