@@ -105,6 +105,7 @@ SLUICE_INLINE void classify_snat(const struct sluice_pipeline *ctx, struct sluic
 	                                 sluice_packet_target(p, SLUICE_DESTINATION, family),
 	                                 family);
 	p->forwarding = SLUICE_FORWARD_FULLNAT;
+	p->to_snat = true;
 	if (__builtin_expect(p->fragment, 0))
 		return; // reunite.c
 	sluice_snat_return_prefetch(ctx->snat, p->key);

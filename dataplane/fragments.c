@@ -228,7 +228,8 @@ struct sluice_fragment_way sluice_fragments_find(const struct sluice_flow_table 
 // So each pair of hosts has its numbers shuffled, by a secret: none of a pair's datagrams meets
 // another one of its own, and one of another pair's by chance alone, 1 in 2^16 (IPv6: 2^32), as
 // for a host that numbers at random. All fragments of a datagram get the same number whichever
-// worker takes them.
+// worker takes them. That is fullnat's. nat leaves the numbers as they are, as routers do that
+// translate addresses: a client that several endpoints answer at a time may mix their fragments.
 
 // Shuffles the numbers of that many bits. Each step can be undone, so that no two become the same.
 static uint32_t shuffle(uint64_t pair, uint32_t id, unsigned bits)

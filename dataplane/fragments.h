@@ -79,8 +79,8 @@ struct sluice_fragment_way sluice_fragments_find(const struct sluice_flow_table 
                                                  const struct sluice_snapshot *s,
                                                  const struct sluice_packet *p, uint32_t now);
 
-// Gives a fragment that still has the addresses it came with, of either kind, the id that it leaves
-// with where its source becomes an address that stands for many: see fragments.c.
+// Gives a fragment of a fullnat service, of either kind, that still has the addresses it came with
+// the id that it leaves with: see fragments.c.
 void sluice_fragments_renumber(const struct sluice_flow_table *map, const struct sluice_packet *p);
 
 // ---- the hold

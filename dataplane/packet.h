@@ -33,12 +33,6 @@ enum sluice_verdict {
 	SLUICE_VERDICT_SPLIT,   // as it came, and to be cut so that no piece is larger than mtu
 };
 
-// What a packet turned out to be. Set by classify.
-enum sluice_traffic {
-	SLUICE_TRAFFIC_IN,     // client to frontend
-	SLUICE_TRAFFIC_RETURN, // endpoint to client
-};
-
 // What part of a datagram a packet is.
 enum sluice_fragment {
 	SLUICE_FRAGMENT_NONE,  // all of it
@@ -73,6 +67,8 @@ struct sluice_packet {
 	bool moved;         // data and length are not what they were
 	uint8_t port_in;
 	uint8_t port_out;
+	bool to_snat; // an endpoint's, by fullnat; key is the fingerprint of its flow
+	              // (snat_table.h)
 };
 static_assert(sizeof(struct sluice_packet) == 64, "one cache line");
 

@@ -109,7 +109,8 @@ void sluice_port_close(struct sluice_port *port);
 
 bool sluice_port_link_up(const struct sluice_port *port);
 
-// The members of a bond, and their links; returns how many there are. Of other ports: none.
+// The members of a bond, and their links; returns how many there are of which that is known. Of
+// other ports: none.
 unsigned sluice_port_members(const struct sluice_port *port,
                              struct sluice_bond_member out[static SLUICE_BOND_MEMBERS_MAX]);
 

@@ -63,16 +63,21 @@ static void bond_explain(const struct sluice_port *port)
 unsigned sluice_port_members(const struct sluice_port *port,
                              struct sluice_bond_member out[static SLUICE_BOND_MEMBERS_MAX])
 {
+	unsigned count = 0;
+
 	for (unsigned i = 0; i < port->bond.count; i++) {
-		struct rte_eth_link link = {0};
+		const char *name = port->bond.members[i];
+		struct rte_eth_link link;
 		uint16_t id;
 
-		snprintf(out[i].name, sizeof(out[i].name), "%s", port->bond.members[i]);
-		out[i].up = port->started &&
-		            rte_eth_dev_get_port_by_name(port->bond.members[i], &id) == 0 &&
-		            rte_eth_link_get_nowait(id, &link) == 0 && link.link_status;
+		// Drivers may name a card's ports otherwise: then nothing is known of this one.
+		if (rte_eth_dev_get_port_by_name(name, &id) < 0 ||
+		    rte_eth_link_get_nowait(id, &link) < 0)
+			continue;
+		snprintf(out[count].name, sizeof(out[count].name), "%s", name);
+		out[count++].up = link.link_status;
 	}
-	return port->bond.count;
+	return count;
 }
 
 const struct sluice_port_kind_ops sluice_port_bond = {

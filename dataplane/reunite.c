@@ -6,7 +6,7 @@
 // A datagram for a virtual address, or from an endpoint, need not be a service's: it may be for
 // another port, or an endpoint's own business. The map remembers first fragments of such ones as
 // the kernel's, where a port hands them to us. Later fragments for the host's own addresses, where
-// node ports are, are the kernel's unless the first one says otherwise, and never wait for it. Not
+// node ports are, are the kernel's unless the first one says otherwise, and do not wait for it. Not
 // so those that fullnat's endpoints send to an address that we send from.
 
 #include "dataplane/pipeline.h"
@@ -199,7 +199,10 @@ static bool go_back(struct sluice_pipeline *ctx, struct sluice_packet *p,
 
 	if (!sluice_forward_snat_client(ctx, print, from, p->family, &client))
 		return false;
-	p->key = print; // should it be cut: return_pieces()
+	// Should it be cut.
+	p->forwarding = SLUICE_FORWARD_FULLNAT;
+	p->to_snat = true;
+	p->key = print;
 	sluice_forward_piece_return(ctx, p, &client);
 	return true;
 }
@@ -248,7 +251,6 @@ void sluice_reunite(struct sluice_pipeline *ctx, struct sluice_burst *b)
 
 // ---- what was cut here
 
-// Fullnat's answers: key is the fingerprint of the flow.
 static void return_pieces(struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
 	const struct sluice_packet *p = b->packets;
@@ -267,9 +269,7 @@ static void return_pieces(struct sluice_pipeline *ctx, struct sluice_burst *b)
 
 void sluice_reunite_pieces(struct sluice_pipeline *ctx, struct sluice_burst *b)
 {
-	bool in = is_to_frontend(ctx->snapshot, b->packets);
-
-	if (b->packets->forwarding == SLUICE_FORWARD_FULLNAT && !in) {
+	if (b->packets->to_snat) {
 		return_pieces(ctx, b);
 		return;
 	}

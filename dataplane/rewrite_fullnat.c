@@ -272,11 +272,6 @@ static void change_side(const struct sluice_packet *p, enum sluice_side side, co
 	sluice_change_transport(p, side, &c);
 }
 
-static bool may_leave(struct sluice_packet *p, const struct sluice_adjacency *a)
-{
-	return sluice_packet_may_leave(p, a, p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6);
-}
-
 static void send_piece(const struct sluice_pipeline *ctx, struct sluice_packet *p,
                        const struct end *source, const struct end *destination,
                        const struct sluice_adjacency *a)
@@ -296,7 +291,7 @@ void sluice_forward_piece_in(struct sluice_pipeline *ctx, struct sluice_packet *
 	struct end source = end_of(&from->target.address, sluice_snat_port_of(p->key));
 	struct end destination = end_of_target(&e->target);
 
-	if (!may_leave(p, &e->adjacency))
+	if (!sluice_packet_may_leave(p, &e->adjacency, p->family))
 		return;
 	sluice_forward_count_in(ctx, p);
 	send_piece(ctx, p, &source, &destination, &e->adjacency);
@@ -322,7 +317,7 @@ void sluice_forward_piece_return(struct sluice_pipeline *ctx, struct sluice_pack
 	p->frontend = client->frontend;
 	p->slot = client->slot;
 	sluice_route_to(ctx->snapshot, &client->client, 1, adjacencies);
-	if (!may_leave(p, adjacencies[0]))
+	if (!sluice_packet_may_leave(p, adjacencies[0], p->family))
 		return;
 	sluice_forward_count_out(ctx, p);
 	send_piece(ctx, p, &source, &destination, adjacencies[0]);
@@ -351,10 +346,6 @@ static void send_error(struct sluice_packet *p, struct sluice_packet *quote,
                        const struct end *source, const struct end *destination,
                        const struct sluice_adjacency *a)
 {
-	enum sluice_family family = p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6;
-
-	if (!sluice_packet_may_leave(p, a, family))
-		return;
 	change_end(p, quote, SLUICE_DESTINATION, destination);
 	change_end(p, quote, SLUICE_SOURCE, source);
 	sluice_icmp_hop(p);
@@ -371,6 +362,8 @@ static void fullnat_error_in(struct sluice_pipeline *ctx, struct sluice_packet *
 	struct end source = end_of(&from->target.address, sluice_snat_port_of(p->key));
 	struct end destination = end_of_target(&e->target);
 
+	if (!sluice_packet_may_leave(p, &e->adjacency, p->family))
+		return;
 	sluice_forward_count_in(ctx, p);
 	send_error(p, quote, &source, &destination, &e->adjacency);
 }
@@ -392,6 +385,8 @@ void sluice_forward_snat_error(struct sluice_pipeline *ctx, struct sluice_packet
 	source = end_of_target(&ctx->snapshot->frontends[client.frontend].target);
 	destination = end_of(&client.client, client.port);
 	sluice_route_to(ctx->snapshot, &client.client, 1, adjacencies);
+	if (!sluice_packet_may_leave(p, adjacencies[0], p->family))
+		return;
 	sluice_forward_count_out(ctx, p);
 	send_error(p, quote, &source, &destination, adjacencies[0]);
 }

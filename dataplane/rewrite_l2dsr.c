@@ -17,12 +17,13 @@ static void l2dsr_in(struct sluice_pipeline *ctx, struct sluice_packet *const *p
 			continue;
 		if (!sluice_forward_may_leave(p, e, SLUICE_FORWARD_L2DSR))
 			continue;
-		sluice_forward_count_in(ctx, p);
 		// The kernel can't resolve and send this one: it would take it for its own.
-		if (e->adjacency.state != SLUICE_ADJACENCY_READY)
+		if (e->adjacency.state != SLUICE_ADJACENCY_READY) {
 			sluice_packet_drop(p, SLUICE_DROP_NO_NEIGHBOUR);
-		else
-			sluice_egress(p, &e->adjacency);
+			continue;
+		}
+		sluice_forward_count_in(ctx, p);
+		sluice_egress(p, &e->adjacency);
 	}
 }
 

@@ -96,10 +96,6 @@ static void nat_out(struct sluice_pipeline *ctx, struct sluice_packet *const *pa
 static void nat_error(struct sluice_packet *p, struct sluice_packet *quote, enum sluice_side side,
                       const struct sluice_change *c, const struct sluice_adjacency *a)
 {
-	enum sluice_family family = p->family == SLUICE_IPV4 ? SLUICE_IPV4 : SLUICE_IPV6;
-
-	if (!sluice_packet_may_leave(p, a, family))
-		return;
 	sluice_icmp_change(p, quote, side, c);
 	sluice_icmp_hop(p);
 	sluice_egress(p, a);
@@ -111,6 +107,8 @@ static void nat_error_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_in(&ctx->snapshot->frontends[p->frontend], e);
 
+	if (!sluice_packet_may_leave(p, &e->adjacency, p->family))
+		return;
 	sluice_forward_count_in(ctx, p);
 	nat_error(p, quote, SLUICE_DESTINATION, &c, &e->adjacency);
 }
@@ -121,6 +119,8 @@ static void nat_error_out(struct sluice_pipeline *ctx, struct sluice_packet *p,
 	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
 	struct sluice_change c = change_return(&ctx->snapshot->frontends[p->frontend], e);
 
+	if (!sluice_packet_may_leave(p, a, p->family))
+		return;
 	sluice_forward_count_out(ctx, p);
 	nat_error(p, quote, SLUICE_SOURCE, &c, a);
 }

@@ -29,8 +29,7 @@ static void finish_header(const struct sluice_ipv4 *whole, struct sluice_ipv4 *i
 }
 
 // m: an IP packet without its Ethernet header.
-static void describe(const struct sluice_packet *p, struct rte_mbuf *m, uint8_t forwarding,
-                     struct sluice_packet *piece)
+static void describe(const struct sluice_packet *p, struct rte_mbuf *m, struct sluice_packet *piece)
 {
 	struct sluice_ipv4 *ip = rte_pktmbuf_mtod(m, struct sluice_ipv4 *);
 
@@ -45,13 +44,11 @@ static void describe(const struct sluice_packet *p, struct rte_mbuf *m, uint8_t 
 	piece->fragment = sluice_parse_fragment(ip->fragment, SLUICE_FRAGMENT_OFFSET_V4,
 	                                        SLUICE_FRAGMENT_MORE_V4);
 	piece->plain = 0;
-	piece->forwarding = forwarding;
 }
 
 unsigned sluice_split(struct sluice_pipeline *ctx, struct sluice_packet *p,
                       struct sluice_packet *pieces)
 {
-	uint8_t forwarding = ctx->snapshot->frontends[p->frontend].forwarding;
 	struct rte_mbuf *m = p->buffer, *cut[SLUICE_BURST];
 	int n;
 
@@ -60,7 +57,7 @@ unsigned sluice_split(struct sluice_pipeline *ctx, struct sluice_packet *p,
 	m->pkt_len = m->data_len;
 	n = rte_ipv4_fragment_copy_nonseg_packet(m, cut, SLUICE_BURST, p->mtu, m->pool);
 	for (int i = 0; i < n; i++)
-		describe(p, cut[i], forwarding, &pieces[i]);
+		describe(p, cut[i], &pieces[i]);
 	rte_pktmbuf_free(m);
 	if (n < 0) {
 		sluice_packet_drop(p, n == -ENOMEM ? SLUICE_DROP_NO_BUFFER : SLUICE_DROP_TOO_BIG);

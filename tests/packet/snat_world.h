@@ -38,16 +38,17 @@ static inline struct sluice_address snat_world_address(const char *text)
 	return sluice_address_from_v4(v4);
 }
 
-// Makes all services of w fullnat's, with these ports, and commits it. Owns w from then on.
-static inline struct snat_world *snat_world_of(struct world *w, uint16_t first_port,
-                                               uint16_t last_port)
+// Makes all services of w fullnat's, from this IPv4 address, with these ports, and commits it. Owns
+// w from then on.
+static inline struct snat_world *snat_world_from(struct world *w, const char *v4,
+                                                 uint16_t first_port, uint16_t last_port)
 {
 	struct snat_world *s = calloc(1, sizeof(*s));
 	struct sluice_snat_pool pool = {
 	        .count = 2,
 	        .first_port = first_port,
 	        .last_port = last_port,
-	        .addresses = {snat_world_address("172.17.0.1"), snat_world_address("fd00::1")}};
+	        .addresses = {snat_world_address(v4), snat_world_address("fd00::1")}};
 
 	assert_non_null(s);
 	s->w = w;
@@ -71,6 +72,12 @@ static inline struct snat_world *snat_world_of(struct world *w, uint16_t first_p
 	w->pipeline.worker = (struct sluice_snat_worker){.count = 1};
 	world_commit(w);
 	return s;
+}
+
+static inline struct snat_world *snat_world_of(struct world *w, uint16_t first_port,
+                                               uint16_t last_port)
+{
+	return snat_world_from(w, "172.17.0.1", first_port, last_port);
 }
 
 static inline void snat_world_free(struct snat_world *s)

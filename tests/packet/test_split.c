@@ -568,6 +568,26 @@ static void test_what_cannot_be_cut_is_dropped(void **state)
 	.mac_to = HOST_1, .mac_from = BACKEND, .source = "172.17.0.5", .source_port = 5353,        \
 	.destination = "172.17.0.1", .destination_port = (port), .protocol = UDP
 
+// How many pieces an answer becomes that all go to the client, as from the address that it asked.
+static unsigned pieces_to_client(struct snat_world *s, const struct frame_fields *answer,
+                                 const char *asked, uint16_t port)
+{
+	struct frame_fields back = {TO_CLIENT, .source = asked, .source_port = port};
+	struct gathering g = {0};
+	struct frame f, expected;
+	unsigned n;
+
+	frame_build(&f, answer);
+	n = cut(s->w, &f, SLUICE_VERDICT_TRANSMIT, &g);
+	back.protocol = answer->protocol;
+	back.flags = answer->flags;
+	back.payload = answer->payload;
+	back.id = (uint16_t)get16(g.id);
+	frame_build(&expected, &back);
+	expect_frame(asked, &expected, NARROW_MTU, &g);
+	return n;
+}
+
 static void test_fullnat_both_ways(void **state)
 {
 	struct frame_fields in = {NARROW_ASKS(10), .payload = 500, .id = 7};
@@ -600,15 +620,10 @@ static void test_fullnat_both_ways(void **state)
 	struct frame_fields answer = {ANSWER_TO((uint16_t)get16(o.packet.data + 34)),
 	                              .payload = 1001};
 
-	frame_build(&f, &answer);
-	g = (struct gathering){0};
-	assert_int_equal(cut(s->w, &f, SLUICE_VERDICT_TRANSMIT, &g), 13);
-	struct frame_fields back = {TO_CLIENT,         .source = "10.96.0.1",
-	                            .source_port = 53, .protocol = UDP,
-	                            .payload = 1001,   .id = (uint16_t)get16(g.id)};
+	assert_int_equal(pieces_to_client(s, &answer, "10.96.0.1", 53), 13);
 
-	frame_build(&expected, &back);
-	expect_frame("to a client", &expected, NARROW_MTU, &g);
+	struct frame_fields back = {TO_CLIENT, .source = "10.96.0.1", .source_port = 53,
+	                            .protocol = UDP};
 
 	in.payload = to.payload = answer.payload = back.payload = 2000;
 	for (unsigned backward = 0; backward < 2; backward++) {
@@ -616,6 +631,61 @@ static void test_fullnat_both_ways(void **state)
 		expect_cut_again(s->w, &answer, &back, backward);
 	}
 	snat_world_free(s);
+}
+
+// A host with one address has its node ports on the one that fullnat sends from.
+static void test_fullnat_by_a_node_port(void **state)
+{
+	struct frame_fields ask = {.mac_to = HOST_0,
+	                           .mac_from = GATEWAY,
+	                           NARROW_CLIENT,
+	                           .destination = "192.0.2.10",
+	                           .destination_port = 30080,
+	                           .protocol = TCP,
+	                           .flags = ACK,
+	                           .payload = 20};
+	struct snat_world *s = snat_world_from(world_new(), "192.0.2.10", 20000, 20255);
+	struct outcome o;
+	struct frame f;
+
+	(void)state;
+	frame_build(&f, &ask);
+	world_run_one(s->w, &f, &o);
+	assert_int_equal(o.packet.verdict, SLUICE_VERDICT_TRANSMIT);
+	struct frame_fields answer = {.mac_to = HOST_1,
+	                              .mac_from = BACKEND,
+	                              .source = "172.17.0.6",
+	                              .source_port = 8080,
+	                              .destination = "192.0.2.10",
+	                              .destination_port = (uint16_t)get16(o.packet.data + 34),
+	                              .protocol = TCP,
+	                              .flags = ACK,
+	                              .payload = 1000};
+
+	assert_int_equal(pieces_to_client(s, &answer, "192.0.2.10", 30080), 13);
+	snat_world_free(s);
+}
+
+// What endpoints still send to where fullnat sent from goes on, whatever the mode is by then.
+static void test_fullnat_that_was(void **state)
+{
+	(void)state;
+	for (unsigned mode = 0; mode < SLUICE_FORWARD_COUNT; mode++) {
+		struct frame_fields ask = {NARROW_ASKS(1), .payload = 20};
+		struct snat_world *s = snat_world_of(world_new(), 20000, 20255);
+		struct outcome o;
+		struct frame f;
+
+		frame_build(&f, &ask);
+		world_run_one(s->w, &f, &o);
+		struct frame_fields answer = {ANSWER_TO((uint16_t)get16(o.packet.data + 34)),
+		                              .payload = 1001};
+
+		s->w->frontends[o.packet.frontend].forwarding = (uint8_t)mode;
+		world_commit(s->w);
+		assert_int_equal(pieces_to_client(s, &answer, "10.96.0.1", 53), 13);
+		snat_world_free(s);
+	}
 }
 
 // Its flow is looked up once more for the pieces: it may be gone then.
@@ -709,6 +779,8 @@ int main(void)
 	        cmocka_unit_test(test_a_packet_counts_as_one_flow),
 	        cmocka_unit_test(test_what_cannot_be_cut_is_dropped),
 	        cmocka_unit_test(test_fullnat_both_ways),
+	        cmocka_unit_test(test_fullnat_by_a_node_port),
+	        cmocka_unit_test(test_fullnat_that_was),
 	        cmocka_unit_test(test_fullnat_without_its_flow),
 	        cmocka_unit_test(test_without_buffers_it_is_one_drop),
 	        cmocka_unit_test(test_pieces_leave_as_packets_do),
