@@ -30,7 +30,7 @@ static void check_members(struct sluice_doctor *d, const json_t *port)
 		if (json_is_true(json_object_get(member, "up")))
 			continue;
 		sluice_doctor_find(d, SLUICE_WARNING, "port %s", sluice_text_string(port, "name"));
-		sluice_doctor_seen(d, "its member %s has no link: the others carry everything",
+		sluice_doctor_seen(d, "its member %s has no link",
 		                   sluice_text_string(member, "name"));
 		sluice_doctor_fix(d, "the cable, and the switch's port; journalctl -u sluiced says "
 		                     "since when");

@@ -45,6 +45,44 @@ static void fix_reserve(struct sluice_doctor *d, const struct sluice_host_hugepa
 		sluice_doctor_fix(d, "sluice-host-setup --plan, then --apply (hugepages.md)");
 }
 
+// The node of the control thread's core, whose pages DPDK can't do without; -1: there is one node.
+static int main_node(const json_t *status)
+{
+	const json_t *core = json_object_get(json_object_get(status, "cores"), "control");
+	char cores[SLUICE_HOST_TEXT];
+
+	if (!json_is_integer(core) || !sluice_host_has("/sys/devices/system/node/node1"))
+		return -1;
+	for (int node = 0; node < 64; node++) {
+		if (sluice_host_line(cores, "/sys/devices/system/node/node%d/cpulist", node) &&
+		    sluice_host_list_has(cores, (unsigned)json_integer_value(core)))
+			return node;
+	}
+	return -1;
+}
+
+// The daemon runs without, though there are enough.
+static void refused_hugepages(struct sluice_doctor *d, const struct sluice_host_hugepages *h)
+{
+	char directory[SLUICE_HOST_TEXT];
+	int node = main_node(d->status);
+
+	snprintf(directory, sizeof(directory), "/sys/devices/system/node/node%d/hugepages", node);
+	if (node >= 0 && sluice_host_hugepages(directory).unused == 0) {
+		sluice_doctor_seen(d,
+		                   "none of %" PRIu64 " MiB of hugepages are free on memory node "
+		                   "%d, the control thread's, and DPDK needs some there",
+		                   h->unused / mebibyte, node);
+		sluice_doctor_fix(d,
+		                  "echo 16 >%s/hugepages-2048kB/nr_hugepages, and restart sluiced",
+		                  directory);
+		return;
+	}
+	sluice_doctor_seen(d, "%" PRIu64 " MiB of hugepages are free, and sluiced uses none",
+	                   h->unused / mebibyte);
+	sluice_doctor_fix(d, "in sluice.yaml, memory.hugepages: auto, and restart sluiced");
+}
+
 // The daemon runs without.
 static void unused_hugepages(struct sluice_doctor *d, const struct sluice_host_hugepages *h)
 {
@@ -63,10 +101,7 @@ static void unused_hugepages(struct sluice_doctor *d, const struct sluice_host_h
 		                   h->unused / mebibyte, h->total / mebibyte, need / mebibyte);
 		fix_reserve(d, h);
 	} else {
-		sluice_doctor_seen(d,
-		                   "%" PRIu64 " MiB of hugepages are free, and sluiced uses none",
-		                   h->unused / mebibyte);
-		sluice_doctor_fix(d, "in sluice.yaml, memory.hugepages: auto, and restart sluiced");
+		refused_hugepages(d, h);
 	}
 }
 

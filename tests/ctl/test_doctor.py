@@ -29,6 +29,7 @@ class Host:
                 f"sys/kernel/mm/{PAGES}/nr_hugepages": 128,
                 f"sys/kernel/mm/{PAGES}/free_hugepages": 64,
                 f"sys/devices/system/node/node0/{PAGES}/nr_hugepages": 128,
+                f"sys/devices/system/node/node0/{PAGES}/free_hugepages": 64,
                 f"sys/devices/system/node/node1/{PAGES}/nr_hugepages": 0,
                 "sys/devices/system/node/node0/cpulist": "0-3",
                 "sys/devices/system/node/node1/cpulist": "4-7",
@@ -62,6 +63,7 @@ class Host:
         self.write(f"sys/kernel/mm/{PAGES}/nr_hugepages", total)
         self.write(f"sys/kernel/mm/{PAGES}/free_hugepages", free)
         self.write(f"sys/devices/system/node/node0/{PAGES}/nr_hugepages", total)
+        self.write(f"sys/devices/system/node/node0/{PAGES}/free_hugepages", free)
 
 
 class Examined(Case):
@@ -183,6 +185,12 @@ class Doctor(WithDaemon, Examined):
         self.status["cores"]["configured"] = 1
         self.status["memory"].update(hugepages=False, flowsOnHugepages=False)
         self.finds(("hugepages", "note", "memory", "sluiced uses none", "auto"))
+
+    def test_no_hugepages_at_the_control_thread(self):
+        self.status["memory"].update(hugepages=False, flowsOnHugepages=False)
+        self.host.write(f"sys/devices/system/node/node0/{PAGES}/free_hugepages", 0)
+        self.finds(("hugepages", "warning", "memory", "free on memory node 0, the control thread's",
+                    f"echo 16 >/sys/devices/system/node/node0/{PAGES}/nr_hugepages"))
 
     def test_hugepages_on_the_wrong_node(self):
         self.host.write(f"{PCI}/numa_node", 1)
