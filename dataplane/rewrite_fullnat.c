@@ -251,19 +251,63 @@ static struct end end_of_side(const struct sluice_packet *p, enum sluice_side si
 	return end_of(&a, sluice_packet_port(p, side));
 }
 
-// ---- fragments: later ones have addresses alone; the checksum in the first one is over all of the
-// datagram, and follows as a whole packet's does
-
-static void change_side(const struct sluice_packet *p, enum sluice_side side, const struct end *to)
+static struct sluice_change change_to(const struct end *to, struct end from)
 {
-	struct end from = end_of_side(p, side); // of a later fragment the address alone
-	struct sluice_change c = {
+	return (struct sluice_change){
 	        .to = &to->target,
 	        .old_address = from.address,
 	        .old_transport = from.transport,
 	        .new_address = to->address,
 	        .new_transport = to->transport,
 	};
+}
+
+// Where a packet goes that gets both ends new.
+struct course {
+	struct end source, destination;
+	const struct sluice_adjacency *adjacency;
+};
+
+// To its endpoint. p->key: the source that stands for the client. false: it goes no further.
+static bool set_course_in(struct sluice_pipeline *ctx, struct sluice_packet *p, struct course *c)
+{
+	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
+	const struct sluice_snat_address *from =
+	        &ctx->snapshot->snat->addresses[sluice_snat_address_of(p->key)];
+
+	if (!sluice_packet_may_leave(p, &e->adjacency, p->family))
+		return false;
+	c->source = end_of(&from->target.address, sluice_snat_port_of(p->key));
+	c->destination = end_of_target(&e->target);
+	c->adjacency = &e->adjacency;
+	sluice_forward_count_in(ctx, p);
+	return true;
+}
+
+static bool set_course_back(struct sluice_pipeline *ctx, struct sluice_packet *p,
+                            const struct sluice_snat_return *client, struct course *c)
+{
+	const struct sluice_adjacency *adjacencies[SLUICE_BURST];
+
+	p->frontend = client->frontend;
+	p->slot = client->slot;
+	sluice_route_to(ctx->snapshot, &client->client, 1, adjacencies);
+	c->adjacency = adjacencies[0];
+	if (!sluice_packet_may_leave(p, c->adjacency, p->family))
+		return false;
+	c->source = end_of_target(&ctx->snapshot->frontends[client->frontend].target);
+	c->destination = end_of(&client->client, client->port);
+	sluice_forward_count_out(ctx, p);
+	return true;
+}
+
+// ---- fragments: later ones have addresses alone; the checksum in the first one is over all of the
+// datagram, and follows as a whole packet's does
+
+static void change_side(const struct sluice_packet *p, enum sluice_side side, const struct end *to)
+{
+	// Of a later fragment the address alone.
+	struct sluice_change c = change_to(to, end_of_side(p, side));
 
 	if (p->family == SLUICE_IPV4)
 		sluice_change_network(p, side, &c, SLUICE_IPV4);
@@ -273,28 +317,21 @@ static void change_side(const struct sluice_packet *p, enum sluice_side side, co
 }
 
 static void send_piece(const struct sluice_pipeline *ctx, struct sluice_packet *p,
-                       const struct end *source, const struct end *destination,
-                       const struct sluice_adjacency *a)
+                       const struct course *c)
 {
 	sluice_fragments_renumber(ctx->fragments, p);
-	change_side(p, SLUICE_SOURCE, source);
-	change_side(p, SLUICE_DESTINATION, destination);
+	change_side(p, SLUICE_SOURCE, &c->source);
+	change_side(p, SLUICE_DESTINATION, &c->destination);
 	sluice_icmp_hop(p);
-	sluice_egress(p, a);
+	sluice_egress(p, c->adjacency);
 }
 
 void sluice_forward_piece_in(struct sluice_pipeline *ctx, struct sluice_packet *p)
 {
-	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
-	const struct sluice_snat_address *from =
-	        &ctx->snapshot->snat->addresses[sluice_snat_address_of(p->key)];
-	struct end source = end_of(&from->target.address, sluice_snat_port_of(p->key));
-	struct end destination = end_of_target(&e->target);
+	struct course c;
 
-	if (!sluice_packet_may_leave(p, &e->adjacency, p->family))
-		return;
-	sluice_forward_count_in(ctx, p);
-	send_piece(ctx, p, &source, &destination, &e->adjacency);
+	if (set_course_in(ctx, p, &c))
+		send_piece(ctx, p, &c);
 }
 
 bool sluice_forward_piece_client(const struct sluice_pipeline *ctx, struct sluice_packet *p,
@@ -310,17 +347,10 @@ bool sluice_forward_piece_client(const struct sluice_pipeline *ctx, struct sluic
 void sluice_forward_piece_return(struct sluice_pipeline *ctx, struct sluice_packet *p,
                                  const struct sluice_snat_return *client)
 {
-	const struct sluice_adjacency *adjacencies[SLUICE_BURST];
-	struct end source = end_of_target(&ctx->snapshot->frontends[client->frontend].target);
-	struct end destination = end_of(&client->client, client->port);
+	struct course c;
 
-	p->frontend = client->frontend;
-	p->slot = client->slot;
-	sluice_route_to(ctx->snapshot, &client->client, 1, adjacencies);
-	if (!sluice_packet_may_leave(p, adjacencies[0], p->family))
-		return;
-	sluice_forward_count_out(ctx, p);
-	send_piece(ctx, p, &source, &destination, adjacencies[0]);
+	if (set_course_back(ctx, p, client, &c))
+		send_piece(ctx, p, &c);
 }
 
 // ---- ICMP errors: both ends of the quote change, and of the error itself those that are the same
@@ -329,66 +359,42 @@ void sluice_forward_piece_return(struct sluice_pipeline *ctx, struct sluice_pack
 static void change_end(struct sluice_packet *p, struct sluice_packet *quote, enum sluice_side side,
                        const struct end *to)
 {
-	struct end from =
-	        end_of_side(quote, side == SLUICE_SOURCE ? SLUICE_DESTINATION : SLUICE_SOURCE);
-	struct sluice_change c = {
-	        .to = &to->target,
-	        .old_address = from.address,
-	        .old_transport = from.transport,
-	        .new_address = to->address,
-	        .new_transport = to->transport,
-	};
+	struct sluice_change c = change_to(
+	        to, end_of_side(quote, side == SLUICE_SOURCE ? SLUICE_DESTINATION : SLUICE_SOURCE));
 
 	sluice_icmp_change(p, quote, side, &c);
 }
 
-static void send_error(struct sluice_packet *p, struct sluice_packet *quote,
-                       const struct end *source, const struct end *destination,
-                       const struct sluice_adjacency *a)
+static void send_error(struct sluice_packet *p, struct sluice_packet *quote, const struct course *c)
 {
-	change_end(p, quote, SLUICE_DESTINATION, destination);
-	change_end(p, quote, SLUICE_SOURCE, source);
+	change_end(p, quote, SLUICE_DESTINATION, &c->destination);
+	change_end(p, quote, SLUICE_SOURCE, &c->source);
 	sluice_icmp_hop(p);
-	sluice_egress(p, a);
+	sluice_egress(p, c->adjacency);
 }
 
-// p->key: the source that stands for the client.
 static void fullnat_error_in(struct sluice_pipeline *ctx, struct sluice_packet *p,
                              struct sluice_packet *quote)
 {
-	const struct sluice_endpoint *e = &ctx->snapshot->endpoints[p->slot];
-	const struct sluice_snat_address *from =
-	        &ctx->snapshot->snat->addresses[sluice_snat_address_of(p->key)];
-	struct end source = end_of(&from->target.address, sluice_snat_port_of(p->key));
-	struct end destination = end_of_target(&e->target);
+	struct course c;
 
-	if (!sluice_packet_may_leave(p, &e->adjacency, p->family))
-		return;
-	sluice_forward_count_in(ctx, p);
-	send_error(p, quote, &source, &destination, &e->adjacency);
+	if (set_course_in(ctx, p, &c))
+		send_error(p, quote, &c);
 }
 
 void sluice_forward_snat_error(struct sluice_pipeline *ctx, struct sluice_packet *p,
                                struct sluice_packet *quote, const struct sluice_packet *reply)
 {
-	const struct sluice_adjacency *adjacencies[SLUICE_BURST];
 	struct sluice_packet r = *reply;
 	struct sluice_snat_return client;
-	struct end source, destination;
+	struct course c;
 
 	if (!(r.family == SLUICE_IPV4 ? find_client(ctx, &r, &client, SLUICE_IPV4)
 	                              : find_client(ctx, &r, &client, SLUICE_IPV6)))
 		return;
 	p->verdict = SLUICE_VERDICT_NONE;
-	p->frontend = client.frontend;
-	p->slot = client.slot;
-	source = end_of_target(&ctx->snapshot->frontends[client.frontend].target);
-	destination = end_of(&client.client, client.port);
-	sluice_route_to(ctx->snapshot, &client.client, 1, adjacencies);
-	if (!sluice_packet_may_leave(p, adjacencies[0], p->family))
-		return;
-	sluice_forward_count_out(ctx, p);
-	send_error(p, quote, &source, &destination, adjacencies[0]);
+	if (set_course_back(ctx, p, &client, &c))
+		send_error(p, quote, &c);
 }
 
 // No way out by candidates: all that endpoints send to us has a list of its own.
