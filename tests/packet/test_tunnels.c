@@ -478,6 +478,12 @@ static void unroute(struct sluice_endpoint *e)
 	e->adjacency.state = SLUICE_ADJACENCY_NONE;
 }
 
+// What went no further is not counted as an endpoint's.
+static uint64_t endpoint_packets(const struct world *w, const struct outcome *o)
+{
+	return sluice_counter_read(&w->pipeline.endpoint_counters[o->packet.slot].in_packets);
+}
+
 // The kernel resolves for tunnels, as it can send to the endpoint. A packet for the virtual
 // address it would take for its own.
 static void test_kernel_resolves_for_tunnels_only(void **state)
@@ -495,9 +501,11 @@ static void test_kernel_resolves_for_tunnels_only(void **state)
 		if (fits[i].mode == SLUICE_FORWARD_L2DSR) {
 			assert_int_equal(o.packet.verdict, SLUICE_VERDICT_DROP);
 			assert_int_equal(o.packet.reason, SLUICE_DROP_NO_NEIGHBOUR);
+			assert_int_equal(endpoint_packets(w, &o), 0);
 			continue;
 		}
 		assert_int_equal(o.packet.verdict, SLUICE_VERDICT_RESOLVE);
+		assert_int_equal(endpoint_packets(w, &o), 1);
 		read_outer(&o.frame, &outer);
 		assert_int_equal(outer.family, fits[i].outer);
 		assert_int_equal(o.packet.family, fits[i].outer);
@@ -519,6 +527,7 @@ static void test_no_way_is_a_drop(void **state)
 		world_run_one(w, &f, &o);
 		assert_int_equal(o.packet.verdict, SLUICE_VERDICT_DROP);
 		assert_int_equal(o.packet.reason, SLUICE_DROP_NO_ROUTE);
+		assert_int_equal(endpoint_packets(w, &o), 0);
 		assert_false(o.changed);
 	}
 	world_free(w);
