@@ -662,6 +662,85 @@ static void test_later_fragments_leave_as_packets_do(void **state)
 	}
 }
 
+// ---- hostile ones
+
+// A fragment of one of the flows, or of one that there is not, with some of its bits wrong.
+static void build_hostile(struct frame *f, const uint16_t *ports)
+{
+	unsigned k = (unsigned)random() % KINDS;
+	bool v6 = strchr(kinds[k].client, ':') != NULL;
+	uint16_t port = random() % 8 ? ports[k] : (uint16_t)(FIRST_PORT + random() % 256);
+	struct frame_fields fields =
+	        random() % 2 ? from_client(&kinds[k]) : from_endpoint(&kinds[k], port);
+	unsigned offset = random() % 2 ? (unsigned)random() % 100 : 0;
+	bool more = random() % 2;
+
+	fields.payload = (unsigned)random() % (random() % 4 ? 60 : 1400);
+	fields.id = (uint16_t)(random() % 8);
+	fields.datagram = (uint32_t)random() % 8 + 1;
+	fields.fragment = (uint16_t)(v6 ? offset * 8 + more : offset + more * 0x2000);
+	if (v6)
+		fields.extensions[0] = FRAGMENT;
+	else
+		fields.ip_options = (unsigned)random() % 11 * 4;
+	frame_build(f, &fields);
+	for (unsigned wrong = (unsigned)random() % 4; wrong > 0; wrong--)
+		f->bytes[12 + random() % 70] ^= (uint8_t)(1 << random() % 8);
+	if (random() % 6 == 0)
+		f->length = 14 + (uint32_t)random() % (f->length - 14);
+}
+
+static uint64_t drops(const struct world *w)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < SLUICE_DROP_COUNT; i++)
+		n += sluice_counter_read(&w->counters.drops[i]);
+	return n;
+}
+
+// Whatever they are, each has one fate, and what is dropped is counted. world_run() sees that
+// nothing outside of them is read or written.
+static void test_hostile_fragments_do_no_harm(void **state)
+{
+	static struct frame frames[SLUICE_BURST];
+	static struct outcome outcomes[SLUICE_BURST];
+	struct fixture fx = fixture_new(LAST_PORT);
+	unsigned fates[SLUICE_VERDICT_SPLIT + 1] = {0};
+	uint16_t ports[KINDS];
+
+	(void)state;
+	for (unsigned k = 0; k < KINDS; k++)
+		ports[k] = open_flow(&fx, &kinds[k]);
+	for (unsigned round = 0; round < 4000; round++) {
+		const struct frame *pointers[SLUICE_BURST];
+		uint32_t heads[SLUICE_BURST];
+		uint64_t before = drops(fx.w);
+		unsigned n = 1 + (unsigned)random() % SLUICE_BURST, dropped = 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			build_hostile(&frames[i], ports);
+			pointers[i] = &frames[i];
+			heads[i] = random() % 4 ? frames[i].length
+			                        : (uint32_t)random() % (frames[i].length + 1);
+		}
+		for (uint32_t slot = 1; slot < fx.w->snapshot.endpoint_count; slot++)
+			fx.w->endpoints[slot].adjacency.mtu =
+			        (uint16_t)(random() % 3 ? 1500 : 68 + random() % 400);
+		world_run(fx.w, pointers, heads, outcomes, n);
+		for (unsigned i = 0; i < n; i++) {
+			assert_in_range(outcomes[i].packet.verdict, SLUICE_VERDICT_TRANSMIT,
+			                SLUICE_VERDICT_SPLIT);
+			fates[outcomes[i].packet.verdict]++;
+			dropped += outcomes[i].packet.verdict == SLUICE_VERDICT_DROP;
+		}
+		assert_int_equal(drops(fx.w) - before, dropped);
+	}
+	for (unsigned i = SLUICE_VERDICT_TRANSMIT; i <= SLUICE_VERDICT_SPLIT; i++)
+		assert_true(fates[i] > 0 || i == SLUICE_VERDICT_RESOLVE);
+	fixture_free(&fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -678,6 +757,7 @@ int main(void)
 	        cmocka_unit_test(test_the_hosts_own_datagrams_are_the_kernels),
 	        cmocka_unit_test(test_answers_to_others_are_the_kernels),
 	        cmocka_unit_test(test_later_fragments_leave_as_packets_do),
+	        cmocka_unit_test(test_hostile_fragments_do_no_harm),
 	};
 
 	world_eal();
