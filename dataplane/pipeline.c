@@ -42,16 +42,6 @@ void sluice_pipeline_run(struct sluice_pipeline *ctx, struct sluice_packet *pack
 	settle_drops(ctx, &b);
 }
 
-// The mode may have become one whose endpoints' packets are none of ours: of pieces nothing is the
-// kernel's.
-static void settle_piece(struct sluice_pipeline *ctx, struct sluice_packet *p)
-{
-	if (p->verdict != SLUICE_VERDICT_TRANSMIT && p->verdict != SLUICE_VERDICT_RESOLVE &&
-	    p->verdict != SLUICE_VERDICT_DROP)
-		sluice_packet_drop(p, SLUICE_DROP_TOO_BIG);
-	count_drop(ctx, p);
-}
-
 // None of them is tracked or remembered: the packet was. One that is dropped stays dropped, so that
 // nothing is cut twice.
 void sluice_pipeline_run_pieces(struct sluice_pipeline *ctx, struct sluice_packet *pieces,
@@ -63,5 +53,5 @@ void sluice_pipeline_run_pieces(struct sluice_pipeline *ctx, struct sluice_packe
 	sluice_reunite_pieces(ctx, &b);
 	sluice_forward(ctx, &b);
 	for (unsigned i = 0; i < count; i++)
-		settle_piece(ctx, &pieces[i]);
+		count_drop(ctx, &pieces[i]);
 }

@@ -70,12 +70,12 @@ unsigned sluice_port_members(const struct sluice_port *port,
 		struct rte_eth_link link;
 		uint16_t id;
 
-		// Drivers may name a card's ports otherwise: then nothing is known of this one.
-		if (rte_eth_dev_get_port_by_name(name, &id) < 0 ||
-		    rte_eth_link_get_nowait(id, &link) < 0)
+		// Drivers may name a card's ports otherwise: then nothing is ever known of this
+		// one.
+		if (rte_eth_dev_get_port_by_name(name, &id) < 0)
 			continue;
 		snprintf(out[count].name, sizeof(out[count].name), "%s", name);
-		out[count++].up = link.link_status;
+		out[count++].up = rte_eth_link_get_nowait(id, &link) == 0 && link.link_status;
 	}
 	return count;
 }
