@@ -11,7 +11,6 @@
 set -euo pipefail
 . "$(dirname "$0")/topology.sh"
 
-fragments() { on client "$PYTHON" "$ROOT/tests/e2e/fragments.py" "$@"; }
 split() { metrics sluice_split_packets_total; }
 
 # How many datagrams a host has put together.
@@ -22,8 +21,7 @@ begin split
 two_arm
 for name in client "${BACKENDS[@]/#/backend}"; do on "$name" sysctl -qw net.ipv4.ip_no_pmtu_disc=1; done
 for n in "${BACKENDS[@]}"; do
-	spawn "echo$n" "backend$n" "$PYTHON" "$ROOT/tests/e2e/fragments.py" serve 5353
-	wait_for 5 udp_listens "backend$n" 5353 || fail "no server on backend$n"
+	serve_fragments "backend$n" 5353
 	# What comes by a port of the load balancer's must be no larger than what leaves by it.
 	ip -n "$(netns "backend$n")" route replace default via 172.17.0.1 mtu lock 1000 advmss 1460
 done
@@ -35,16 +33,16 @@ start_with "$(
 wait_up echo 4
 wait_up tcp 4
 
-expect "datagrams of 972 bytes" "$(fragments udp "$VIP" 53 40 972)" 40
+expect "datagrams of 972 bytes" "$(fragments client udp "$VIP" 53 40 972)" 40
 expect "packets made by cutting" "$(split)" 0
-expect "datagrams of 973 bytes" "$(fragments udp "$VIP" 53 40 973)" 40
+expect "datagrams of 973 bytes" "$(fragments client udp "$VIP" 53 40 973)" 40
 expect "packets made by cutting" "$(split)" 40
-expect "datagrams of 1472 bytes" "$(fragments udp "$VIP" 53 40 1472)" 40
+expect "datagrams of 1472 bytes" "$(fragments client udp "$VIP" 53 40 1472)" 40
 expect "packets made by cutting" "$(split)" 80
 # Five of 1500 bytes and a small one.
-expect "datagrams of 8000 bytes" "$(fragments udp "$VIP" 53 40)" 40
+expect "datagrams of 8000 bytes" "$(fragments client udp "$VIP" 53 40)" 40
 expect "packets made by cutting" "$(split)" 280
-expect "TCP" "$(fragments tcp "$VIP" 80 $((4 << 20)))" same
+expect "TCP" "$(fragments client tcp "$VIP" 80 $((4 << 20)))" same
 [ "$(split)" -gt 2000 ] || fail "only $(split) packets of TCP were cut"
 [ "$(gathered backend5)" -gt 0 ] || fail "backend5 put nothing together"
 # One for each socket, but where two in a row were given the same port.
@@ -58,11 +56,11 @@ ip -n "$(netns client)" route replace "$VIP" via 10.1.0.1 mtu lock 1000 advmss 1
 for n in "${BACKENDS[@]}"; do ip -n "$(netns "backend$n")" route replace default via 172.17.0.1; done
 wait_up echo 4
 before=$(split)
-expect "answers of 1472 bytes" "$(fragments udp "$VIP" 53 40 1472)" 40
+expect "answers of 1472 bytes" "$(fragments client udp "$VIP" 53 40 1472)" 40
 expect "packets made by cutting" "$(($(split) - before))" 40
-expect "answers of 8000 bytes" "$(fragments udp "$VIP" 53 40)" 40
+expect "answers of 8000 bytes" "$(fragments client udp "$VIP" 53 40)" 40
 expect "packets made by cutting" "$(($(split) - before))" 240
-expect "TCP" "$(fragments tcp "$VIP" 80 $((4 << 20)))" same
+expect "TCP" "$(fragments client tcp "$VIP" 80 $((4 << 20)))" same
 [ "$(gathered client)" -gt 2000 ] || fail "the client put $(gathered client) datagrams together"
 expect "drops" "$(metrics sluice_dropped_packets_total)" 0
 finish

@@ -45,19 +45,6 @@ behind_gates() {
 	LB_PORTS=(eth0 eth1)
 }
 
-fragments() {
-	local host=$1
-
-	shift
-	on "$host" "$PYTHON" "$ROOT/tests/e2e/fragments.py" "$@"
-}
-
-# serve HOST PORT [backward]
-serve() {
-	spawn "$1-$2" "$1" "$PYTHON" "$ROOT/tests/e2e/fragments.py" serve "${@:2}"
-	wait_for 5 udp_listens "$1" "$2" || fail "no server on $1"
-}
-
 # How many fragments of IPv4 packets a host has made.
 cuts() { on "$1" nstat -asz -j IpFragCreates | jq .kernel.IpFragCreates; }
 
@@ -67,11 +54,11 @@ dropped_is() { [ "$(dropped "$1")" -eq "$2" ]; }
 begin fragments
 behind_gates
 for n in "${BACKENDS[@]}"; do
-	serve "backend$n" 5353
-	serve "backend$n" 5454 backward
+	serve_fragments "backend$n" 5353
+	serve_fragments "backend$n" 5454 backward
 done
-serve lb 7777
-serve client 7777
+serve_fragments lb 7777
+serve_fragments client 7777
 start_with "$(
 	EXTRA="nodePort: 30853" service echo "$VIP" 53 UDP 172.18.0.{5,7,8,9}:5353
 	EXTRA="nodePort: 30856" service echo6 "$VIP6" 53 UDP '[fd00:18::'{5,7,8,9}']:5353'

@@ -11,7 +11,6 @@
 set -euo pipefail
 . "$(dirname "$0")/direct.sh"
 
-fragments() { on client "$PYTHON" "$ROOT/tests/e2e/fragments.py" "$@"; }
 split() { metrics sluice_split_packets_total; }
 
 services() {
@@ -24,27 +23,21 @@ services() {
 
 forwards_by() { [ "$(ctl -o json get services | jq -r '[.. | .forwarding? // empty] | unique[]')" = "$1" ]; }
 
-# serve HOST PORT: UDP and TCP.
-serve() {
-	spawn "$1-$2" "$1" "$PYTHON" "$ROOT/tests/e2e/fragments.py" serve "$2"
-	wait_for 5 udp_listens "$1" "$2" || fail "no server on $1"
-}
-
 # assert_cut WHAT PORT SIZE TIMES PIECES: as many datagrams come back whole, and each was cut into
 # so many pieces more than it had.
 assert_cut() {
 	local before
 
 	before=$(split)
-	expect "$1: datagrams of $3 bytes" "$(fragments udp "$VIP" "$2" "$4" "$3")" "$4"
+	expect "$1: datagrams of $3 bytes" "$(fragments client udp "$VIP" "$2" "$4" "$3")" "$4"
 	expect "$1: pieces of $3 bytes" "$(($(split) - before))" $(($4 * $5))
 }
 
 begin split-in-tunnels
 direct
 for name in client backend5 backend7; do on "$name" sysctl -qw net.ipv4.ip_no_pmtu_disc=1; done
-for port in 53 80; do serve backend5 "$port"; done
-for port in 54 81; do serve backend7 "$port"; done
+for port in 53 80; do serve_fragments backend5 "$port"; done
+for port in 54 81; do serve_fragments backend7 "$port"; done
 decapsulate 5 7
 start_with "$(services ipip)"
 for s in echo tcp echo6 tcp6; do wait_up "$s" 1; done
@@ -61,8 +54,8 @@ for mode in ipip gue; do
 	assert_cut "$mode over IPv6" 54 $((1432 - ${more:-0})) 20 0
 	assert_cut "$mode over IPv6" 54 $((1433 - ${more:-0})) 20 1
 	assert_cut "$mode over IPv6" 54 1472 20 1
-	expect "$mode: TCP" "$(fragments tcp "$VIP" 80 $((4 << 20)))" same
-	expect "$mode: TCP over IPv6" "$(fragments tcp "$VIP" 81 $((4 << 20)))" same
+	expect "$mode: TCP" "$(fragments client tcp "$VIP" 80 $((4 << 20)))" same
+	expect "$mode: TCP over IPv6" "$(fragments client tcp "$VIP" 81 $((4 << 20)))" same
 done
 [ "$(split)" -gt 8000 ] || fail "only $(split) packets of TCP were cut"
 for s in echo tcp echo6 tcp6; do assert_one_way "$s"; done

@@ -14,19 +14,6 @@ set -euo pipefail
 
 with_snat() { printf '%s\n' "snat: {addresses: [172.17.0.1, 'fd00:17::1'], ports: 1024-32767}" >>"$WORK/sluice.yaml"; }
 
-fragments() {
-	local host=$1
-
-	shift
-	on "$host" "$PYTHON" "$ROOT/tests/e2e/fragments.py" "$@"
-}
-
-# serve HOST PORT [backward]
-serve() {
-	spawn "$1-$2" "$1" "$PYTHON" "$ROOT/tests/e2e/fragments.py" serve "${@:2}"
-	wait_for 5 udp_listens "$1" "$2" || fail "no server on $1"
-}
-
 dropped() { metrics sluice_dropped_packets_total reason="$1"; }
 dropped_is() { [ "$(dropped "$1")" -eq "$2" ]; }
 
@@ -37,10 +24,10 @@ address client eth0 10.1.0.{3,4,5,6}/24 fd00:1::{3,4,5,6}/64
 for n in "${BACKENDS[@]}"; do
 	ip -n "$(netns "backend$n")" route del default
 	ip -n "$(netns "backend$n")" -6 route del default
-	serve "backend$n" 5353
-	serve "backend$n" 5454 backward
+	serve_fragments "backend$n" 5353
+	serve_fragments "backend$n" 5454 backward
 done
-serve lb 7777
+serve_fragments lb 7777
 config "$(
 	EXTRA="nodePort: 30853" service echo "$VIP" 53 UDP 172.17.0.{5,7,8,9}:5353
 	EXTRA="nodePort: 30856" service echo6 "$VIP6" 53 UDP '[fd00:17::'{5,7,8,9}']:5353'

@@ -241,6 +241,19 @@ serve_udp() {
 
 udp_listens() { [ -n "$(on "$1" ss -Hlun "sport = :$2")" ]; }
 
+# fragments HOST ARGUMENT...: what fragments.py says there, and its server with serve_fragments HOST
+# PORT [backward].
+fragments() {
+	local host=$1
+
+	shift
+	on "$host" "$PYTHON" "$ROOT/tests/e2e/fragments.py" "$@"
+}
+serve_fragments() {
+	spawn "$1-$2" "$1" "$PYTHON" "$ROOT/tests/e2e/fragments.py" serve "${@:2}"
+	wait_for 5 udp_listens "$1" "$2" || fail "no server on $1"
+}
+
 # hold SECONDS COUNT [URL]: COUNT downloads at once from the client, in the background, started
 # over SECONDS, each checked against the digest of /slow.
 hold() {
